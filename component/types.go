@@ -1,9 +1,6 @@
 package component
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // Kind is a value kind of the component model (streams, futures and error
 // contexts are not supported; a function that uses one has an Unsupported
@@ -117,55 +114,4 @@ func (k Kind) String() string {
 		return kindNames[k]
 	}
 	return fmt.Sprintf("kind(%d)", uint8(k))
-}
-
-// String writes the type in WIT notation, records and variants in full; two
-// types are structurally equal exactly when their strings are (resources are
-// written without identity).
-func (t *Type) String() string {
-	if t == nil {
-		return "_"
-	}
-	switch t.Kind {
-	case List, Option:
-		return t.Kind.String() + "<" + t.Elem.String() + ">"
-	case Result:
-		return "result<" + t.Ok.String() + ", " + t.Err.String() + ">"
-	case Enum, Flags:
-		return t.Kind.String() + " {" + strings.Join(t.Labels, ", ") + "}"
-	case Tuple:
-		parts := make([]string, len(t.Fields))
-		for i, f := range t.Fields {
-			parts[i] = f.Type.String()
-		}
-		return "tuple<" + strings.Join(parts, ", ") + ">"
-	case Record, Variant:
-		parts := make([]string, len(t.Fields))
-		for i, f := range t.Fields {
-			switch {
-			case t.Kind == Record:
-				parts[i] = f.Name + ": " + f.Type.String()
-			case f.Type == nil:
-				parts[i] = f.Name
-			default:
-				parts[i] = f.Name + "(" + f.Type.String() + ")"
-			}
-		}
-		return t.Kind.String() + " {" + strings.Join(parts, ", ") + "}"
-	}
-	return t.Kind.String()
-}
-
-// String writes the function type in WIT notation, without parameter names
-// (names are no part of structural matching).
-func (f *Func) String() string {
-	parts := make([]string, len(f.Params))
-	for i, p := range f.Params {
-		parts[i] = p.Type.String()
-	}
-	s := "func(" + strings.Join(parts, ", ") + ")"
-	if f.Result != nil {
-		s += " -> " + f.Result.String()
-	}
-	return s
 }

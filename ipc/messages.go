@@ -51,6 +51,7 @@ type Welcome struct {
 	Version       uint16 `msgpack:"version"`
 	Role          string `msgpack:"role"`
 	Isolation     string `msgpack:"isolation"` // limits.Isolation
+	OwnUsers      bool   `msgpack:"own_users"` // the worker has a user namespace of its own
 	Data          uint64 `msgpack:"data"`      // RLIMIT_DATA
 	CPUSeconds    uint64 `msgpack:"cpu"`       // RLIMIT_CPU
 	GuestMemory   uint64 `msgpack:"guest_memory"`
@@ -71,7 +72,7 @@ type Wall struct {
 
 // Ready says that the walls of phase "load" stand.
 type Ready struct {
-	Walls []Wall `msgpack:"walls"`
+	Walls []Wall `msgpack:"walls" most:"64"`
 }
 
 // Refused says that a wall could not be raised; the worker exits after it.
@@ -98,8 +99,8 @@ type Loaded struct {
 	Verdict   string   `msgpack:"verdict"`
 	Contract  string   `msgpack:"contract"`
 	Detail    string   `msgpack:"detail"`
-	Imports   []string `msgpack:"imports"`
-	Exports   []string `msgpack:"exports"`
+	Imports   []string `msgpack:"imports" most:"4096"`
+	Exports   []string `msgpack:"exports" most:"4096"`
 }
 
 // Compile hands over source code (wasm binary or text) in a sealed memfd, and a
@@ -124,7 +125,7 @@ type Seal struct{}
 
 // Sealed answers Seal.
 type Sealed struct {
-	Walls []Wall `msgpack:"walls"`
+	Walls []Wall `msgpack:"walls" most:"64"`
 }
 
 // Invoke runs one step. The frame's id identifies it; the worker's HostCall
@@ -169,7 +170,7 @@ type Result struct {
 	Output     []byte    `msgpack:"output"`
 	Detail     string    `msgpack:"detail"`
 	HostCalls  uint32    `msgpack:"host_calls"`
-	Logs       []LogLine `msgpack:"logs"`
+	Logs       []LogLine `msgpack:"logs" most:"65536"`
 	LogBytes   uint64    `msgpack:"log_bytes"`
 	LogDropped uint64    `msgpack:"log_dropped"`
 }

@@ -25,6 +25,10 @@ const (
 	GiB Bytes = 1 << 30
 )
 
+// MaxCode bounds the native code of one component. The largest real component
+// (5.7 MB of wasm) gives about 20 MiB.
+const MaxCode = 512 * MiB
+
 // String gives the size in the largest unit that divides it.
 func (b Bytes) String() string {
 	switch {
@@ -100,7 +104,7 @@ func (l Limits) Validate() error {
 	span("run-timeout", l.RunTime, 10*time.Millisecond, 24*time.Hour)
 	span("compile-timeout", l.CompileTime, 10*time.Millisecond, time.Hour)
 	size("max-compile-memory", l.CompileMemory, 64*MiB, 64*GiB)
-	size("max-stack", l.Stack, 64*KiB, 8*MiB)
+	size("max-stack", l.Stack, 64*KiB, 4*MiB)
 	size("max-step-input", l.StepInput, 1*KiB, 8*MiB)
 	size("max-step-output", l.StepOutput, 64, 8*MiB)
 	size("max-log", l.Log, 0, 4*MiB)

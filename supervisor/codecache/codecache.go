@@ -36,15 +36,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/greentic-ai/greentic-provision/component"
+	"github.com/greentic-ai/greentic-provision/limits"
 )
 
 const (
 	magic  = "gpcode1\n"
 	header = len(magic) + 1 + sha256.Size
 	suffix = ".code"
-	// MaxEntry bounds one entry's native code. The largest real component (5.7 MB
-	// of wasm) gives about 20 MiB.
-	MaxEntry = 512 << 20
 	// DefaultSize bounds the directory.
 	DefaultSize = 1 << 30
 )
@@ -196,7 +194,7 @@ func (c *Cache) Get(name string) (code []byte, layer component.Layer, ok bool) {
 	}
 	defer f.Close()
 	st, err := f.Stat()
-	if err != nil || !st.Mode().IsRegular() || st.Size() < int64(header) || st.Size() > MaxEntry+int64(header) {
+	if err != nil || !st.Mode().IsRegular() || st.Size() < int64(header) || st.Size() > int64(limits.MaxCode)+int64(header) {
 		return nil, "", false
 	}
 	b := make([]byte, st.Size())
@@ -219,7 +217,7 @@ func (c *Cache) Put(name string, layer component.Layer, code []byte) error {
 	if !known {
 		return fmt.Errorf("code cache: unknown layer %q", layer)
 	}
-	if int64(len(code)+header) > min(c.size, MaxEntry) {
+	if int64(len(code)+header) > min(c.size, int64(limits.MaxCode)) {
 		return nil
 	}
 	tmp, err := writeTemp(c.dir, "new-*", []byte(magic), []byte{lb}, c.mac(name, lb, code), code)

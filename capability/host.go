@@ -1,0 +1,311 @@
+package capability
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/greentic-ai/greentic-provision/limits"
+	"github.com/greentic-ai/greentic-provision/plan"
+)
+
+// The capabilities that can be granted. An operation belongs to the one before
+// the dot of its name.
+const (
+	GrantConfig        = "config"
+	GrantSecrets       = "secrets"
+	GrantSubscriptions = "subscriptions"
+	GrantOAuth         = "oauth"
+)
+
+// Grants lists every capability: the default, since in a dry run none of them
+// can change anything or show the guest more than the operator put into the
+// state.
+func Grants() []string {
+	return []string{GrantConfig, GrantSecrets, GrantSubscriptions, GrantOAuth}
+}
+
+// CheckGrants reports the first name that is no capability.
+func CheckGrants(names []string) error {
+	for _, n := range names {
+		if !slices.Contains(Grants(), n) {
+			return fmt.Errorf("unknown capability %q; there are %s", n, strings.Join(Grants(), ", "))
+		}
+	}
+	return nil
+}
+
+// What one run may write in all. Both count every write, also one that replaces
+// an earlier one: replaced values still have to be scrubbed from output, and
+// every write stays in the record.
+const (
+	MaxRunWrites     = 10_000
+	MaxRunWriteBytes = 8 << 20
+)
+
+// Config is what a Host needs to know of a run.
+type Config struct {
+	// Grants lists what the guest may use; nil means Grants(), an empty slice
+	// nothing.
+	Grants []string
+	// State is what exists before the run.
+	State State
+	// PublicBaseURL is the operator's address; a relative redirect path of a
+	// consent flow is resolved against it. "" leaves the path as it is.
+	PublicBaseURL string
+	// Limits gives HostCallBytes; 0 there means the default.
+	Limits limits.Limits
+}
+
+// Host answers the capability calls of one run from the state it was given and
+// from what the run itself has written (the overlay), and records what each
+// write would do. Nothing it does is visible outside of it.
+//
+// A write is visible to reads at once and in all later steps, whatever becomes
+// of the step; the record of a step is what EndStep gives.
+//
+// Host is safe for concurrent use, though a run has one step at a time.
+type Host struct {
+	granted       map[string]bool
+	publicBaseURL string
+	callBytes     int
+
+	mu      sync.Mutex
+	rec     *record // nil between steps
+	writes  int
+	written int // bytes
+
+	config        map[string]json.RawMessage
+	secrets       map[string]secret // by canonical key
+	subscriptions map[string]json.RawMessage
+
+	values    map[string]bool // every secret value seen
+	valueList []string        // the same, in the order of appearance
+}
+
+type secret struct {
+	value []byte
+}
+
+// record is what a step did so far.
+type record struct {
+	step plan.Step
+
+	config  map[string]json.RawMessage
+	secrets map[string]secretWrite // by canonical key
+	subs    []plan.SubscriptionOp
+	oauth   []plan.OAuthOp
+
+	effects []effect
+	denied  []Op
+}
+
+// secretWrite is the last word on a secret. key is its spelling in that write.
+type secretWrite struct {
+	key     string
+	deleted bool
+}
+
+// effect is a plan.Effect that a later write to the same place may void. place
+// identifies it: "" for entries of lists, which nothing overwrites.
+type effect struct {
+	plan.Effect
+	place string
+}
+
+// NewHost makes the Host of one run. It borrows nothing: the state is copied
+// where it will change.
+func NewHost(cfg Config) *Host {
+	if cfg.Grants == nil {
+		cfg.Grants = Grants()
+	}
+	if cfg.Limits.HostCallBytes == 0 {
+		cfg.Limits.HostCallBytes = limits.Default().HostCallBytes
+	}
+	h := &Host{
+		granted:       map[string]bool{},
+		publicBaseURL: cfg.PublicBaseURL,
+		callBytes:     int(cfg.Limits.HostCallBytes),
+		config:        map[string]json.RawMessage{},
+		secrets:       map[string]secret{},
+		subscriptions: map[string]json.RawMessage{},
+		values:        map[string]bool{},
+	}
+	for _, g := range cfg.Grants {
+		h.granted[g] = true
+	}
+	maps.Copy(h.config, cfg.State.Config)
+	for _, k := range slices.Sorted(maps.Keys(cfg.State.Secrets)) {
+		if canon, why := canonicalSecret(k); why == "" {
+			h.secrets[canon] = secret{[]byte(cfg.State.Secrets[k])}
+		}
+		h.seen(cfg.State.Secrets[k])
+	}
+	for _, s := range cfg.State.Subscriptions {
+		h.subscriptions[s.ID] = s.Metadata
+	}
+	return h
+}
+
+// BeginStep starts the recording of a step; what an unfinished one recorded is
+// dropped.
+func (h *Host) BeginStep(step plan.Step) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.rec = &record{step: step, config: map[string]json.RawMessage{}, secrets: map[string]secretWrite{}}
+}
+
+// EndStep gives what the step would do. In the patch, only the last write to a
+// key counts, and the effects name each entry of the patch once, in the order
+// of the writes. A config key that was deleted is null in the patch, the only
+// way the plan's form has to say so; the effect's Op tells it from a null that
+// was set. Diagnostics say which operations were not granted.
+func (h *Host) EndStep() (plan.Patch, []plan.Effect, []plan.Diagnostic) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.rec
+	if r == nil {
+		return plan.Patch{}, nil, nil
+	}
+	h.rec = nil
+
+	var p plan.Patch
+	if len(r.config) > 0 {
+		p.ConfigPatch = r.config
+	}
+	if len(r.secrets) > 0 {
+		p.SecretsPatch = &plan.SecretsPatch{Set: map[string]plan.Redacted{}, Delete: []string{}}
+		for _, canon := range slices.Sorted(maps.Keys(r.secrets)) {
+			if w := r.secrets[canon]; w.deleted {
+				p.SecretsPatch.Delete = append(p.SecretsPatch.Delete, w.key)
+			} else {
+				p.SecretsPatch.Set[w.key] = plan.Redacted{Redacted: true}
+			}
+		}
+	}
+	p.SubscriptionOps, p.OAuthOps = r.subs, r.oauth
+
+	effects := make([]plan.Effect, 0, len(r.effects))
+	last := map[string]int{}
+	for i, e := range r.effects {
+		last[e.place] = i
+	}
+	for i, e := range r.effects {
+		if e.place == "" || last[e.place] == i {
+			effects = append(effects, e.Effect)
+		}
+	}
+
+	var ds []plan.Diagnostic
+	for _, op := range r.denied {
+		grant := op.grant()
+		ds = append(ds, plan.Diagnostic{
+			Severity: plan.Warn,
+			Code:     "CAPABILITY_DENIED",
+			Message:  fmt.Sprintf("the %s step called %s, which is not granted", r.step, op),
+			Hint:     "add " + grant + " to --grant to allow it",
+		})
+	}
+	return p, effects, ds
+}
+
+// Secrets gives every secret value that was in the state, read or written, in
+// the order of appearance, each once. Values with space around them are given
+// trimmed as well, since that is how they are likely to be printed.
+func (h *Host) Secrets() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.valueList)
+}
+
+// seen remembers a secret value. mu is held, or nobody else knows h yet.
+func (h *Host) seen(v string) {
+	for _, s := range []string{v, strings.TrimSpace(v)} {
+		if s != "" && !h.values[s] {
+			h.values[s] = true
+			h.valueList = append(h.valueList, s)
+		}
+	}
+}
+
+// Call answers one operation. The error, if any, is a refusal for the guest
+// (*Error), also for what no honest worker sends (an unknown operation,
+// malformed arguments): the guest's run is all that a bad worker can spoil by it.
+// The reply is at most Limits.HostCallBytes long.
+//
+// Calls answer from memory, so ctx is not asked; stores that can block will.
+func (h *Host) Call(ctx context.Context, op string, args []byte) ([]byte, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	o, ok := operations[Op(op)]
+	if !ok {
+		return nil, refuse(Invalid, "there is no such operation")
+	}
+	if h.rec == nil {
+		return nil, refuse(Denied, "no step is running")
+	}
+	if len(args) > h.callBytes {
+		return nil, refuse(TooLarge, "the arguments have %d bytes, over the limit of %d", len(args), h.callBytes)
+	}
+	if grant := Op(op).grant(); !h.granted[grant] {
+		if !slices.Contains(h.rec.denied, Op(op)) {
+			h.rec.denied = append(h.rec.denied, Op(op))
+		}
+		return nil, refuse(Denied, "%s is not granted", grant)
+	}
+	a, err := decodeArgs(args)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.takes(a); err != nil {
+		return nil, err
+	}
+	reply, err := o.run(h, a)
+	if err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(reply)
+	if err != nil {
+		return nil, refuse(Internal, "the reply cannot be encoded")
+	}
+	if len(b) > h.callBytes {
+		return nil, refuse(TooLarge, "the reply has %d bytes, over the limit of %d", len(b), h.callBytes)
+	}
+	return b, nil
+}
+
+// grant is the capability that an operation belongs to.
+func (op Op) grant() string {
+	g, _, _ := strings.Cut(string(op), ".")
+	return g
+}
+
+// refuse makes the error of a refusal.
+func refuse(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// charge counts a write against what the run may write.
+func (h *Host) charge(n int) error {
+	if h.writes+1 > MaxRunWrites {
+		return refuse(TooLarge, "the run has made %d writes, which is the limit", MaxRunWrites)
+	}
+	if h.written+n > MaxRunWriteBytes {
+		return refuse(TooLarge, "the run would have written more than %d bytes", MaxRunWriteBytes)
+	}
+	h.writes++
+	h.written += n
+	return nil
+}
+
+// did records an effect. place identifies what a later write to it voids.
+func (h *Host) did(op Op, target, place string) {
+	h.rec.effects = append(h.rec.effects, effect{
+		Effect: plan.Effect{Step: h.rec.step, Via: "host-call", Op: string(op), Target: target},
+		place:  place,
+	})
+}

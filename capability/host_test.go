@@ -1,0 +1,661 @@
+package capability_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/greentic-ai/greentic-provision/capability"
+	"github.com/greentic-ai/greentic-provision/engine"
+	"github.com/greentic-ai/greentic-provision/limits"
+	"github.com/greentic-ai/greentic-provision/plan"
+)
+
+var _ engine.Host = (*capability.Host)(nil)
+
+const stateJSON = `{
+	"config": {"region": "eu", "nested": {"a": [1, 2.50, null]}, "z": null},
+	"secrets": {"Bot Token": "s3cr3t-token", "EMPTY": ""},
+	"subscriptions": [{"id": "s1", "metadata": {"topic": "a"}}, {"id": "s0"}]}`
+
+func parse(t testing.TB, s string) capability.State {
+	t.Helper()
+	st, err := capability.ParseState([]byte(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+// begun is a host with a step under way.
+func begun(t testing.TB, cfg capability.Config) *capability.Host {
+	t.Helper()
+	h := capability.NewHost(cfg)
+	h.BeginStep(plan.Apply)
+	return h
+}
+
+func call(h *capability.Host, op capability.Op, args string) (string, error) {
+	reply, err := h.Call(context.Background(), string(op), []byte(args))
+	return string(reply), err
+}
+
+func must(t testing.TB, h *capability.Host, op capability.Op, args string) string {
+	t.Helper()
+	reply, err := call(h, op, args)
+	if err != nil {
+		t.Fatalf("%s %s: %v", op, args, err)
+	}
+	return reply
+}
+
+func code(err error) capability.Code {
+	e, _ := errors.AsType[*capability.Error](err)
+	if e == nil {
+		return ""
+	}
+	return e.Code
+}
+
+// Each case is one call on a fresh host with stateJSON.
+func TestCall(t *testing.T) {
+	long := strings.Repeat("k", capability.MaxKey)
+	deep := strings.Repeat("[", 64) + strings.Repeat("]", 64)
+	for _, c := range []struct {
+		op    capability.Op
+		args  string
+		reply string // or
+		code  capability.Code
+	}{
+		{op: "config.get", args: `{"key":"region"}`, reply: `{"found":true,"value":"\"eu\""}`},
+		{op: "config.get", args: `{"key":"nested"}`, reply: `{"found":true,"value":"{\"a\":[1,2.50,null]}"}`},
+		{op: "config.get", args: `{"key":"z"}`, reply: `{"found":true,"value":"null"}`},
+		{op: "config.get", args: `{"key":"Region"}`, reply: `{}`},
+		{op: "config.get", args: `{"key":"` + long + `"}`, reply: `{}`},
+		{op: "config.get", args: `{"key":"k` + long + `"}`, code: capability.Invalid},
+		{op: "config.get", args: `{}`, code: capability.Invalid},
+		{op: "config.get", args: `{"key":"a\u0000b"}`, code: capability.Invalid},
+		{op: "config.get", args: `{"key":"a\u009bb"}`, code: capability.Invalid},
+		{op: "config.get", args: `{"key":"région"}`, reply: `{}`},
+		{op: "config.get", args: "{\"key\":\"\xff\"}", code: capability.Invalid},
+		{op: "config.get", args: `{"key":"a","value":""}`, code: capability.Invalid},
+		{op: "config.get", args: `{"key":"a","bytes":"AA=="}`, code: capability.Invalid},
+		{op: "config.get", args: `{"key":"a","oauth":{"provider":"p","subject":""}}`, code: capability.Invalid},
+
+		{op: "config.set", args: `{"key":"a","value":" { \"b\" : 1 } "}`, reply: `{}`},
+		{op: "config.set", args: `{"key":"a"}`, code: capability.Invalid},
+		{op: "config.set", args: `{"key":"a","value":null}`, code: capability.Invalid},
+		{op: "config.set", args: `{"key":"a","value":""}`, code: capability.Invalid},
+		{op: "config.set", args: `{"key":"a","value":"plain"}`, code: capability.Invalid},
+		{op: "config.set", args: `{"key":"a","value":"1 2"}`, code: capability.Invalid},
+		{op: "config.set", args: `{"key":"a","value":"{\"x\":1,\"x\":2}"}`, code: capability.Invalid},
+		{op: "config.set", args: `{"key":"a","value":"` + deep + `"}`, reply: `{}`},
+		{op: "config.set", args: `{"key":"a","value":"[` + deep + `]"}`, code: capability.Invalid},
+
+		{op: "config.delete", args: `{"key":"region"}`, reply: `{}`},
+		{op: "config.delete", args: `{"key":"nowhere"}`, reply: `{}`},
+		{op: "config.delete", args: `{"key":""}`, code: capability.Invalid},
+
+		{op: "config.list", args: `{}`, reply: `{"keys":["nested","region","z"]}`},
+		{op: "config.list", args: `{"key":"re"}`, reply: `{"keys":["region"]}`},
+		{op: "config.list", args: `{"key":"x"}`, reply: `{}`},
+		{op: "config.list", args: `{"key":"\n"}`, code: capability.Invalid},
+
+		{op: "secrets.get", args: `{"key":"bot_token"}`, reply: `{"found":true,"bytes":"czNjcjN0LXRva2Vu"}`},
+		{op: "secrets.get", args: `{"key":" BOT/TOKEN "}`, reply: `{"found":true,"bytes":"czNjcjN0LXRva2Vu"}`},
+		{op: "secrets.get", args: `{"key":"empty"}`, reply: `{"found":true}`},
+		{op: "secrets.get", args: `{"key":"bottoken"}`, reply: `{}`},
+		{op: "secrets.get", args: `{"key":"  "}`, code: capability.Invalid},
+		{op: "secrets.put", args: `{"key":"A","bytes":"//8="}`, reply: `{}`},
+		{op: "secrets.put", args: `{"key":"A"}`, reply: `{}`},
+		{op: "secrets.put", args: `{"key":"A","bytes":"not base64"}`, code: capability.Invalid},
+		{op: "secrets.put", args: `{"key":"A","value":"x"}`, code: capability.Invalid},
+		{op: "secrets.put", args: `{"bytes":"AA=="}`, code: capability.Invalid},
+		{op: "secrets.delete", args: `{"key":"Bot Token"}`, reply: `{}`},
+		{op: "secrets.delete", args: `{"key":"nowhere"}`, reply: `{}`},
+		{op: "secrets.delete", args: `{}`, code: capability.Invalid},
+
+		{op: "subscriptions.list", args: `{}`, reply: `{"subscriptions":[{"id":"s0","metadata":"{}"},{"id":"s1","metadata":"{\"topic\":\"a\"}"}]}`},
+		{op: "subscriptions.list", args: `{"key":"s"}`, code: capability.Invalid},
+		{op: "subscriptions.upsert", args: `{"key":"s2","value":"{}"}`, reply: `{}`},
+		{op: "subscriptions.upsert", args: `{"key":"s2","value":"[]"}`, code: capability.Invalid},
+		{op: "subscriptions.upsert", args: `{"key":"s2","value":"null"}`, code: capability.Invalid},
+		{op: "subscriptions.upsert", args: `{"value":"{}"}`, code: capability.Invalid},
+		{op: "subscriptions.delete", args: `{"key":"s1"}`, reply: `{}`},
+		{op: "subscriptions.delete", args: `{"key":"s9"}`, code: capability.NotFound},
+		{op: "subscriptions.delete", args: `{"key":""}`, code: capability.Invalid},
+
+		{op: "oauth.consent_url", args: `{"oauth":{"provider":"google","subject":"me","scopes":["b","a c"],"redirect_path":"/cb?x=1","extra":"{\"prompt\":\"none\"}"}}`,
+			reply: `{"value":"https://oauth.invalid/consent?dry_run=true\u0026provider=google\u0026redirect_uri=https%3A%2F%2Fexample.invalid%2Fbase%2Fcb%3Fx%3D1\u0026scope=b+a+c\u0026subject=me"}`},
+		{op: "oauth.consent_url", args: `{"oauth":{"provider":"google","subject":""}}`, reply: `{"value":"https://oauth.invalid/consent?dry_run=true\u0026provider=google"}`},
+		{op: "oauth.consent_url", args: `{}`, code: capability.Invalid},
+		{op: "oauth.consent_url", args: `{"oauth":{"provider":"","subject":""}}`, code: capability.Invalid},
+		{op: "oauth.consent_url", args: `{"oauth":{"provider":"p","subject":"a\nb"}}`, code: capability.Invalid},
+		{op: "oauth.consent_url", args: `{"oauth":{"provider":"p","subject":"","scopes":[""]}}`, code: capability.Invalid},
+		{op: "oauth.consent_url", args: `{"oauth":{"provider":"p","subject":"","redirect_path":"cb"}}`, code: capability.Invalid},
+		{op: "oauth.consent_url", args: `{"oauth":{"provider":"p","subject":"","redirect_path":"//evil.example"}}`, code: capability.Invalid},
+		{op: "oauth.consent_url", args: `{"oauth":{"provider":"p","subject":"","redirect_path":"/\\evil.example"}}`, code: capability.Invalid},
+		{op: "oauth.consent_url", args: `{"oauth":{"provider":"p","subject":"","extra":"[]"}}`, code: capability.Invalid},
+		{op: "oauth.consent_url", args: `{"oauth":{"provider":"p","subject":"","code":"c"}}`, code: capability.Invalid},
+		{op: "oauth.consent_url", args: `{"oauth":{"provider":"p","subject":""},"key":"k"}`, code: capability.Invalid},
+		{op: "oauth.consent_url", args: `{"oauth":{"provider":"p","subject":"","scopes":[` + strings.Repeat(`"s",`, 256) + `"s"]}}`, code: capability.TooLarge},
+		{op: "oauth.exchange_code", args: `{"oauth":{"provider":"p","subject":"","code":"c0de","redirect_path":"/cb"}}`,
+			reply: `{"value":"{\"access_token\":\"dry-run\",\"token_type\":\"Bearer\",\"expires_in\":0,\"dry_run\":true}"}`},
+		{op: "oauth.exchange_code", args: `{"oauth":{"provider":"p","subject":""}}`, code: capability.Invalid},
+		{op: "oauth.exchange_code", args: `{"oauth":{"provider":"p","subject":"","code":"c","scopes":["s"]}}`, code: capability.Invalid},
+		{op: "oauth.token", args: `{"oauth":{"provider":"p","subject":"me","scopes":["s"]}}`,
+			reply: `{"value":"{\"access_token\":\"dry-run\",\"token_type\":\"Bearer\",\"expires_in\":0,\"dry_run\":true}"}`},
+		{op: "oauth.token", args: `{"oauth":{"provider":"p","subject":"","code":"c"}}`, code: capability.Invalid},
+
+		{op: "", args: `{}`, code: capability.Invalid},
+		{op: "config", args: `{}`, code: capability.Invalid},
+		{op: "config.get ", args: `{}`, code: capability.Invalid},
+		{op: "log.log", args: `{}`, code: capability.Invalid},
+		{op: "config.list", args: ``, code: capability.Invalid},
+		{op: "config.list", args: `null`, code: capability.Invalid},
+		{op: "config.list", args: `[]`, code: capability.Invalid},
+		{op: "config.list", args: `{} {}`, code: capability.Invalid},
+		{op: "config.list", args: `{"unknown":1}`, code: capability.Invalid},
+		{op: "config.list", args: `{"Key":"a"}`, code: capability.Invalid},
+		{op: "config.list", args: `{"key":"a","key":"b"}`, code: capability.Invalid},
+		{op: "config.list", args: `{"key":7}`, code: capability.Invalid},
+		{op: "config.list", args: `{"x":` + strings.Repeat("[", 100_000), code: capability.Invalid},
+		{op: "config.list", args: `{"key":"` + strings.Repeat("x", 2048) + `"}`, code: capability.Invalid},
+		{op: "config.list", args: `{"key":"` + strings.Repeat("x", 200<<10) + `"}`, code: capability.TooLarge},
+	} {
+		t.Run(fmt.Sprintf("%s %.60s", c.op, c.args), func(t *testing.T) {
+			h := begun(t, capability.Config{State: parse(t, stateJSON), PublicBaseURL: "https://example.invalid/base/",
+				Limits: limits.Limits{HostCallBytes: 128 * limits.KiB}})
+			reply, err := call(h, c.op, c.args)
+			if code(err) != c.code || reply != c.reply || (err == nil) != (c.code == "") {
+				t.Errorf("got %q, %v\nwant %q, %s", reply, err, c.reply, c.code)
+			}
+			if err != nil {
+				if p, effects, _ := h.EndStep(); len(effects) > 0 || !cmp.Equal(p, plan.Patch{}) {
+					t.Errorf("a refused call left %+v %+v", p, effects)
+				}
+			}
+		})
+	}
+}
+
+// Every constant of type Op in call.go is an operation.
+func TestOperations(t *testing.T) {
+	f, err := parser.ParseFile(token.NewFileSet(), "call.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := begun(t, capability.Config{})
+	n := 0
+	ast.Inspect(f, func(node ast.Node) bool {
+		spec, ok := node.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if typ, ok := spec.Type.(*ast.Ident); !ok || typ.Name != "Op" {
+			return true
+		}
+		op, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+		if _, err := call(h, capability.Op(op), `{}`); err != nil && strings.Contains(err.Error(), "no such operation") {
+			t.Errorf("%s is not implemented", op)
+		}
+		return true
+	})
+	if n < 13 {
+		t.Errorf("only %d operations found in call.go", n)
+	}
+}
+
+func TestRecord(t *testing.T) {
+	raw := func(s string) json.RawMessage { return json.RawMessage(s) }
+	ptr := func(s string) *string { return &s }
+	effect := func(op, target string) plan.Effect {
+		return plan.Effect{Step: plan.Apply, Via: "host-call", Op: op, Target: target}
+	}
+	redacted := plan.Redacted{Redacted: true}
+	type call = [2]string
+	for name, c := range map[string]struct {
+		calls   []call
+		patch   plan.Patch
+		effects []plan.Effect
+	}{
+		"reads leave nothing": {
+			calls: []call{{"config.get", `{"key":"region"}`}, {"config.list", `{}`}, {"secrets.get", `{"key":"bot_token"}`}, {"subscriptions.list", `{}`},
+				{"oauth.token", `{"oauth":{"provider":"p","subject":""}}`}, {"oauth.exchange_code", `{"oauth":{"provider":"p","subject":"","code":"c"}}`}},
+			effects: []plan.Effect{},
+		},
+		"config": {
+			calls: []call{{"config.set", `{"key":"b.c","value":" \"x\" "}`}, {"config.set", `{"key":"a","value":"null"}`}, {"config.delete", `{"key":"region"}`}},
+			patch: plan.Patch{ConfigPatch: map[string]json.RawMessage{"b.c": raw(`"x"`), "a": raw("null"), "region": raw("null")}},
+			effects: []plan.Effect{effect("config.set", "config_patch.b.c"), effect("config.set", "config_patch.a"),
+				effect("config.delete", "config_patch.region")},
+		},
+		"the last write to a config key counts": {
+			calls:   []call{{"config.set", `{"key":"a","value":"1"}`}, {"config.set", `{"key":"b","value":"1"}`}, {"config.delete", `{"key":"a"}`}},
+			patch:   plan.Patch{ConfigPatch: map[string]json.RawMessage{"a": raw("null"), "b": raw("1")}},
+			effects: []plan.Effect{effect("config.set", "config_patch.b"), effect("config.delete", "config_patch.a")},
+		},
+		"secrets": {
+			calls: []call{{"secrets.put", `{"key":"API-Key","bytes":"eA=="}`}, {"secrets.delete", `{"key":"Bot Token"}`}},
+			patch: plan.Patch{SecretsPatch: &plan.SecretsPatch{Set: map[string]plan.Redacted{"API-Key": redacted}, Delete: []string{"Bot Token"}}},
+			effects: []plan.Effect{effect("secrets.put", "secrets_patch.set.API-Key"),
+				effect("secrets.delete", "secrets_patch.delete.Bot Token")},
+		},
+		"a secret under two spellings is one": {
+			calls:   []call{{"secrets.put", `{"key":"API-Key","bytes":"eA=="}`}, {"secrets.delete", `{"key":"api_key"}`}, {"secrets.put", `{"key":"API_KEY","bytes":"eQ=="}`}},
+			patch:   plan.Patch{SecretsPatch: &plan.SecretsPatch{Set: map[string]plan.Redacted{"API_KEY": redacted}, Delete: []string{}}},
+			effects: []plan.Effect{effect("secrets.put", "secrets_patch.set.API_KEY")},
+		},
+		"subscriptions": {
+			calls: []call{{"subscriptions.upsert", `{"key":"s1","value":"{\"topic\":\"b\"}"}`}, {"subscriptions.upsert", `{"key":"new","value":"{}"}`},
+				{"subscriptions.upsert", `{"key":"new","value":"{\"n\":1}"}`}, {"subscriptions.delete", `{"key":"s0"}`}, {"subscriptions.upsert", `{"key":"s0","value":"{}"}`}},
+			patch: plan.Patch{SubscriptionOps: []plan.SubscriptionOp{
+				{Op: "update", ID: ptr("s1"), Metadata: map[string]json.RawMessage{"topic": raw(`"b"`)}},
+				{Op: "create", ID: ptr("new"), Metadata: map[string]json.RawMessage{}},
+				{Op: "update", ID: ptr("new"), Metadata: map[string]json.RawMessage{"n": raw("1")}},
+				{Op: "delete", ID: ptr("s0"), Metadata: map[string]json.RawMessage{}},
+				{Op: "create", ID: ptr("s0"), Metadata: map[string]json.RawMessage{}},
+			}},
+			effects: []plan.Effect{effect("subscriptions.upsert", "subscription_ops[0]"), effect("subscriptions.upsert", "subscription_ops[1]"),
+				effect("subscriptions.upsert", "subscription_ops[2]"), effect("subscriptions.delete", "subscription_ops[3]"),
+				effect("subscriptions.upsert", "subscription_ops[4]")},
+		},
+		"oauth": {
+			calls: []call{{"oauth.consent_url", `{"oauth":{"provider":"p","subject":"me","scopes":["s"],"redirect_path":"/cb"}}`},
+				{"oauth.consent_url", `{"oauth":{"provider":"p","subject":"me","scopes":["s"],"redirect_path":"/cb"}}`},
+				{"oauth.consent_url", `{"oauth":{"provider":"p","subject":"me"}}`}},
+			patch: plan.Patch{OAuthOps: []plan.OAuthOp{
+				{Op: "start", Provider: "p", Scopes: []string{"s"}, RedirectURL: ptr("/cb")},
+				{Op: "start", Provider: "p", Scopes: []string{}},
+			}},
+			effects: []plan.Effect{effect("oauth.consent_url", "oauth_ops[0]"), effect("oauth.consent_url", "oauth_ops[1]")},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := begun(t, capability.Config{State: parse(t, stateJSON)})
+			for _, cl := range c.calls {
+				must(t, h, capability.Op(cl[0]), cl[1])
+			}
+			patch, effects, ds := h.EndStep()
+			if d := cmp.Diff(c.patch, patch); d != "" {
+				t.Errorf("patch (-want +got):\n%s", d)
+			}
+			if d := cmp.Diff(c.effects, effects); d != "" {
+				t.Errorf("effects (-want +got):\n%s", d)
+			}
+			if len(ds) > 0 {
+				t.Errorf("diagnostics %v", ds)
+			}
+		})
+	}
+}
+
+func TestOverlay(t *testing.T) {
+	h := begun(t, capability.Config{State: parse(t, stateJSON)})
+	must(t, h, "config.set", `{"key":"region","value":"\"us\""}`)
+	must(t, h, "config.delete", `{"key":"z"}`)
+	must(t, h, "secrets.put", `{"key":"NEW","bytes":"eA=="}`)
+	must(t, h, "secrets.delete", `{"key":"bot_token"}`)
+	must(t, h, "subscriptions.delete", `{"key":"s1"}`)
+	h.EndStep()
+	h.BeginStep(plan.Summary)
+	for _, c := range [][3]string{ // a later step sees it all
+		{"config.get", `{"key":"region"}`, `{"found":true,"value":"\"us\""}`},
+		{"config.list", `{}`, `{"keys":["nested","region"]}`},
+		{"secrets.get", `{"key":"new"}`, `{"found":true,"bytes":"eA=="}`},
+		{"secrets.get", `{"key":"bot_token"}`, `{}`},
+		{"subscriptions.list", `{}`, `{"subscriptions":[{"id":"s0","metadata":"{}"}]}`},
+	} {
+		if got := must(t, h, capability.Op(c[0]), c[1]); got != c[2] {
+			t.Errorf("%s %s gives %s, want %s", c[0], c[1], got, c[2])
+		}
+	}
+	if p, effects, _ := h.EndStep(); len(effects) > 0 || !cmp.Equal(p, plan.Patch{}) {
+		t.Errorf("the second step is charged with the first one's writes: %+v", p)
+	}
+}
+
+// Two hosts of one state do not see each other.
+func TestHostsAreApart(t *testing.T) {
+	st := parse(t, stateJSON)
+	a, b := begun(t, capability.Config{State: st}), begun(t, capability.Config{State: st})
+	must(t, a, "config.set", `{"key":"region","value":"\"us\""}`)
+	must(t, a, "secrets.delete", `{"key":"bot_token"}`)
+	must(t, a, "subscriptions.delete", `{"key":"s1"}`)
+	if got := must(t, b, "config.get", `{"key":"region"}`); got != `{"found":true,"value":"\"eu\""}` {
+		t.Error(got)
+	}
+	if got := must(t, b, "secrets.get", `{"key":"bot_token"}`); !strings.Contains(got, "found") {
+		t.Error(got)
+	}
+	must(t, b, "subscriptions.delete", `{"key":"s1"}`)
+}
+
+func TestBetweenSteps(t *testing.T) {
+	h := capability.NewHost(capability.Config{})
+	if _, err := call(h, "config.list", `{}`); code(err) != capability.Denied {
+		t.Errorf("before the first step: %v", err)
+	}
+	if p, effects, ds := h.EndStep(); !cmp.Equal(p, plan.Patch{}) || effects != nil || ds != nil {
+		t.Errorf("EndStep without a step gives %v %v %v", p, effects, ds)
+	}
+	h.BeginStep(plan.Collect)
+	must(t, h, "config.set", `{"key":"a","value":"1"}`)
+	h.BeginStep(plan.Apply)
+	if p, _, _ := h.EndStep(); p.ConfigPatch != nil {
+		t.Errorf("an unfinished step's record went into the next: %v", p)
+	}
+	if _, err := call(h, "config.list", `{}`); code(err) != capability.Denied {
+		t.Errorf("after a step: %v", err)
+	}
+}
+
+func TestGrants(t *testing.T) {
+	ops := map[string][2]string{
+		"config":        {"config.list", `{}`},
+		"secrets":       {"secrets.get", `{"key":"a"}`},
+		"subscriptions": {"subscriptions.list", `{}`},
+		"oauth":         {"oauth.token", `{"oauth":{"provider":"p","subject":""}}`},
+	}
+	if got := slices.Sorted(maps.Keys(ops)); !slices.Equal(got, slices.Sorted(slices.Values(capability.Grants()))) {
+		t.Fatalf("this test knows %v, Grants() gives %v", got, capability.Grants())
+	}
+	for _, granted := range [][]string{nil, {}, {"config"}, {"secrets", "oauth"}, {"subscriptions"}} {
+		h := begun(t, capability.Config{Grants: granted})
+		var denied []string
+		for grant, op := range ops {
+			allowed := granted == nil || slices.Contains(granted, grant)
+			for range 3 {
+				if _, err := call(h, capability.Op(op[0]), op[1]); (err == nil) != allowed || !allowed && code(err) != capability.Denied {
+					t.Errorf("granted %v: %s gives %v", granted, op[0], err)
+				}
+			}
+			if !allowed {
+				denied = append(denied, op[0])
+			}
+		}
+		_, _, ds := h.EndStep()
+		if len(ds) != len(denied) {
+			t.Errorf("granted %v: %d diagnostics for %d refused operations", granted, len(ds), len(denied))
+		}
+	}
+}
+
+func TestDeniedDiagnostic(t *testing.T) {
+	h := begun(t, capability.Config{Grants: []string{}})
+	for range 2 { // each step says it again, once
+		call(h, "secrets.put", `{"key":"TOPSECRETKEY","bytes":"eA=="}`)
+		call(h, "secrets.put", `malformed`)
+		_, effects, ds := h.EndStep()
+		want := []plan.Diagnostic{{Severity: plan.Warn, Code: "CAPABILITY_DENIED",
+			Message: "the apply step called secrets.put, which is not granted", Hint: "add secrets to --grant to allow it"}}
+		if d := cmp.Diff(want, ds); d != "" || len(effects) > 0 {
+			t.Errorf("%v %s", effects, d)
+		}
+		h.BeginStep(plan.Apply)
+	}
+}
+
+func TestCheckGrants(t *testing.T) {
+	if err := capability.CheckGrants(capability.Grants()); err != nil {
+		t.Error(err)
+	}
+	if err := capability.CheckGrants([]string{"config", "network"}); err == nil || !strings.Contains(err.Error(), `"network"`) {
+		t.Error(err)
+	}
+}
+
+func TestSecrets(t *testing.T) {
+	h := begun(t, capability.Config{State: parse(t, `{"secrets":{"A":"alpha","B":" beta\n","C":"","D":"alpha"}}`)})
+	must(t, h, "secrets.put", `{"key":"E","bytes":"Z2FtbWE="}`)
+	must(t, h, "secrets.put", `{"key":"E","bytes":"ZGVsdGE="}`) // gamma is still to be scrubbed
+	must(t, h, "secrets.delete", `{"key":"A"}`)
+	must(t, h, "oauth.exchange_code", `{"oauth":{"provider":"p","subject":"","code":"c0de"}}`)
+	if _, err := call(h, "secrets.put", `{"key":"","bytes":"cmVmdXNlZA=="}`); err == nil {
+		t.Error("stored under an empty key")
+	}
+	want := []string{"alpha", " beta\n", "beta", "gamma", "delta", "c0de"}
+	if got := h.Secrets(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// No refusal quotes what it refuses.
+func TestRefusalsQuoteNothing(t *testing.T) {
+	h := begun(t, capability.Config{})
+	for _, args := range []string{
+		`{"key":"a","bytes":"hunter2!"}`, `{"key":"hunter2\u0000","bytes":""}`, `{"hunter2":1}`, `"hunter2"`, `{"key":"hunter2"`,
+		`{"key":"a","value":"hunter2"}`, `{"key":"a","value":"{\"a\":hunter2}"}`, `{"key":"a","bytes":["hunter2"]}`,
+	} {
+		for _, op := range []capability.Op{"secrets.put", "config.set", "subscriptions.upsert"} {
+			if _, err := call(h, op, args); err == nil || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%s %s: %v", op, args, err)
+			}
+		}
+	}
+}
+
+func TestRunIsBounded(t *testing.T) {
+	t.Run("bytes", func(t *testing.T) {
+		h := begun(t, capability.Config{})
+		args := `{"key":"k","value":"\"` + strings.Repeat("x", 1<<19) + `\""}`
+		n := 0
+		for ; n < 100; n++ {
+			if _, err := call(h, "config.set", args); err != nil {
+				if code(err) != capability.TooLarge {
+					t.Fatal(err)
+				}
+				break
+			}
+		}
+		if n != 15 { // the key and the quotes push the 16th over 8 MiB
+			t.Errorf("%d writes of half a MiB went through", n)
+		}
+		must(t, h, "config.set", `{"key":"k","value":"1"}`) // a small one still fits
+	})
+	t.Run("writes", func(t *testing.T) {
+		h := begun(t, capability.Config{})
+		for i := range capability.MaxRunWrites {
+			must(t, h, "secrets.put", fmt.Sprintf(`{"key":"k%d"}`, i))
+		}
+		for op, args := range map[capability.Op]string{
+			"config.set":           `{"key":"a","value":"1"}`,
+			"config.delete":        `{"key":"a"}`,
+			"secrets.put":          `{"key":"a"}`,
+			"secrets.delete":       `{"key":"a"}`,
+			"subscriptions.upsert": `{"key":"a","value":"{}"}`,
+			"oauth.consent_url":    `{"oauth":{"provider":"p","subject":""}}`,
+			"oauth.exchange_code":  `{"oauth":{"provider":"p","subject":"","code":"c"}}`,
+		} {
+			if _, err := call(h, op, args); code(err) != capability.TooLarge {
+				t.Errorf("%s after the last write: %v", op, err)
+			}
+		}
+		if got := must(t, h, "secrets.get", `{"key":"k7"}`); got != `{"found":true}` {
+			t.Errorf("reading after the last write: %s", got)
+		}
+	})
+	t.Run("reply", func(t *testing.T) {
+		h := begun(t, capability.Config{Limits: limits.Limits{HostCallBytes: limits.KiB}})
+		for i := range 10 {
+			must(t, h, "config.set", fmt.Sprintf(`{"key":"%d%s","value":"1"}`, i, strings.Repeat("k", 200)))
+		}
+		if _, err := call(h, "config.list", `{}`); code(err) != capability.TooLarge {
+			t.Errorf("a list of 2 KiB under a limit of 1 KiB: %v", err)
+		}
+	})
+}
+
+// A host behaves as maps do, whatever is called in whatever order.
+func TestOverlayModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := capability.NewHost(capability.Config{})
+		h.BeginStep(plan.Apply)
+		config, secrets := map[string]string{}, map[string]string{}
+		patch := map[string]string{}
+		key := rapid.SampledFrom([]string{"a", "b", "a.b", "é"})
+		number := rapid.IntRange(0, 99)
+		t.Repeat(map[string]func(*rapid.T){
+			"set": func(t *rapid.T) {
+				k, v := key.Draw(t, "key"), strconv.Itoa(number.Draw(t, "value"))
+				if _, err := call(h, "config.set", fmt.Sprintf(`{"key":%q,"value":%q}`, k, v)); err != nil {
+					t.Fatal(err)
+				}
+				config[k], patch[k] = v, v
+			},
+			"delete": func(t *rapid.T) {
+				k := key.Draw(t, "key")
+				if _, err := call(h, "config.delete", fmt.Sprintf(`{"key":%q}`, k)); err != nil {
+					t.Fatal(err)
+				}
+				delete(config, k)
+				patch[k] = "null"
+			},
+			"get": func(t *rapid.T) {
+				k := key.Draw(t, "key")
+				reply, err := call(h, "config.get", fmt.Sprintf(`{"key":%q}`, k))
+				want := `{}`
+				if v, ok := config[k]; ok {
+					want = fmt.Sprintf(`{"found":true,"value":%q}`, v)
+				}
+				if err != nil || reply != want {
+					t.Fatalf("got %s, %v; want %s", reply, err, want)
+				}
+			},
+			"put": func(t *rapid.T) {
+				k := rapid.SampledFrom([]string{"T-1", "t 1", "T_1", "u"}).Draw(t, "key")
+				v := rapid.SliceOf(rapid.Byte()).Draw(t, "value")
+				args, _ := json.Marshal(capability.Args{Key: k, Bytes: v})
+				if _, err := call(h, "secrets.put", string(args)); err != nil {
+					t.Fatal(err)
+				}
+				secrets[strings.ToLower(strings.NewReplacer("-", "_", " ", "_").Replace(k))] = string(v)
+			},
+			"read": func(t *rapid.T) {
+				k := rapid.SampledFrom([]string{"t_1", "u"}).Draw(t, "key")
+				reply, err := call(h, "secrets.get", fmt.Sprintf(`{"key":%q}`, k))
+				if err != nil {
+					t.Fatal(err)
+				}
+				var r capability.Reply
+				if err := json.Unmarshal([]byte(reply), &r); err != nil {
+					t.Fatal(err)
+				}
+				if v, ok := secrets[k]; ok != r.Found || v != string(r.Bytes) {
+					t.Fatalf("got %+v, want %q", r, v)
+				}
+			},
+			"": func(t *rapid.T) {
+				reply, err := call(h, "config.list", `{}`)
+				var r capability.Reply
+				if err != nil || json.Unmarshal([]byte(reply), &r) != nil || !slices.Equal(r.Keys, slices.Sorted(maps.Keys(config))) {
+					t.Fatalf("list gives %s, %v", reply, err)
+				}
+			},
+		})
+		p, effects, _ := h.EndStep()
+		got := map[string]string{}
+		for k, v := range p.ConfigPatch {
+			got[k] = string(v)
+		}
+		if !maps.Equal(got, patch) {
+			t.Fatalf("patch %v, want %v", got, patch)
+		}
+		targets := map[string]bool{}
+		for _, e := range effects {
+			if targets[e.Target] {
+				t.Fatalf("%s is listed twice in %v", e.Target, effects)
+			}
+			targets[e.Target] = true
+		}
+		entries := len(p.ConfigPatch)
+		if p.SecretsPatch != nil {
+			entries += len(p.SecretsPatch.Set) + len(p.SecretsPatch.Delete)
+		}
+		if len(effects) != entries {
+			t.Fatalf("%d effects for %d entries", len(effects), entries)
+		}
+	})
+}
+
+func FuzzCall(f *testing.F) {
+	for _, op := range []string{"config.get", "config.set", "config.delete", "config.list", "secrets.get", "secrets.put", "secrets.delete",
+		"subscriptions.list", "subscriptions.upsert", "subscriptions.delete", "oauth.consent_url", "oauth.exchange_code", "oauth.token", "x"} {
+		f.Add(op, []byte(`{"key":"a","value":"{\"b\":[1e400]}"}`))
+		f.Add(op, []byte(`{"key":"a","bytes":"eA=="}`))
+		f.Add(op, []byte(`{"oauth":{"provider":"p","subject":"s","scopes":["a"],"code":"c","redirect_path":"/x","extra":"{}"}}`))
+	}
+	f.Fuzz(func(t *testing.T, op string, args []byte) {
+		const most = 4 << 10
+		h := begun(t, capability.Config{State: parse(t, stateJSON), Limits: limits.Limits{HostCallBytes: most}})
+		for range 2 {
+			reply, err := h.Call(t.Context(), op, args)
+			if (err == nil) == (reply == nil) {
+				t.Fatalf("error %v, reply %q", err, reply)
+			}
+			if err != nil {
+				if e, ok := errors.AsType[*capability.Error](err); !ok || len(e.Message) > 1000 {
+					t.Fatalf("%T: %v", err, err)
+				}
+				continue
+			}
+			var r capability.Reply
+			if len(reply) > most || json.Unmarshal(reply, &r) != nil {
+				t.Fatalf("%d bytes of reply: %.100q", len(reply), reply)
+			}
+		}
+		patch, _, _ := h.EndStep()
+		b, err := json.Marshal(patch)
+		if err != nil {
+			t.Fatalf("the patch is not JSON: %v", err)
+		}
+		if strings.Contains(string(b), "s3cr3t-token") && !strings.Contains(string(args), "s3cr3t-token") {
+			t.Fatalf("a secret is in the patch: %s", b)
+		}
+	})
+}
+
+func ExampleHost() {
+	state, err := capability.ParseState([]byte(`{"config":{"region":"eu"},"secrets":{"BOT_TOKEN":"s3cr3t"}}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	h := capability.NewHost(capability.Config{State: state})
+	h.BeginStep(plan.Apply)
+	for _, c := range [][2]string{
+		{"config.get", `{"key":"region"}`},
+		{"config.set", `{"key":"region","value":"\"us\""}`},
+		{"config.get", `{"key":"region"}`},
+		{"config.set", `{"key":"region","value":"us"}`},
+	} {
+		reply, err := h.Call(context.Background(), c[0], []byte(c[1]))
+		fmt.Println(string(reply), err)
+	}
+	patch, effects, _ := h.EndStep()
+	fmt.Printf("%s %v\n", patch.ConfigPatch["region"], effects)
+	fmt.Println(string(state.ForGuest()))
+	// Output:
+	// {"found":true,"value":"\"eu\""} <nil>
+	// {} <nil>
+	// {"found":true,"value":"\"us\""} <nil>
+	//  invalid: the value is not JSON text: not valid JSON (byte 0)
+	// "us" [{apply host-call config.set config_patch.region}]
+	// {"config":{"region":"eu"},"secrets":{"BOT_TOKEN":{"redacted":true,"value":null}},"subscriptions":[]}
+}

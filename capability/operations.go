@@ -1,0 +1,360 @@
+package capability
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/greentic-ai/greentic-provision/plan"
+)
+
+// operation says which arguments an operation takes and what it does.
+type operation struct {
+	key, value, bytes, oauth bool
+	run                      func(*Host, Args) (Reply, error)
+}
+
+// operations is every operation there is; TestOperations compares it with the
+// Op constants.
+var operations = map[Op]operation{
+	ConfigGet:    {key: true, run: (*Host).configGet},
+	ConfigSet:    {key: true, value: true, run: (*Host).configSet},
+	ConfigDelete: {key: true, run: (*Host).configDelete},
+	ConfigList:   {key: true, run: (*Host).configList},
+
+	SecretsGet:    {key: true, run: (*Host).secretsGet},
+	SecretsPut:    {key: true, bytes: true, run: (*Host).secretsPut},
+	SecretsDelete: {key: true, run: (*Host).secretsDelete},
+
+	SubscriptionsList:   {run: (*Host).subscriptionsList},
+	SubscriptionsUpsert: {key: true, value: true, run: (*Host).subscriptionsUpsert},
+	SubscriptionsDelete: {key: true, run: (*Host).subscriptionsDelete},
+
+	OAuthConsentURL: {oauth: true, run: (*Host).oauthConsentURL},
+	OAuthExchange:   {oauth: true, run: (*Host).oauthExchange},
+	OAuthToken:      {oauth: true, run: (*Host).oauthToken},
+}
+
+// decodeArgs reads an argument object strictly. Nesting is bounded by the shape
+// of Args itself: an unknown member is refused before its value is read.
+func decodeArgs(b []byte) (Args, error) {
+	var a Args
+	if jsontext.Value(b).Kind() != '{' {
+		return a, refuse(Invalid, "the arguments are not a JSON object")
+	}
+	if err := jsonv2.Unmarshal(b, &a, jsonv2.RejectUnknownMembers(true)); err != nil {
+		return Args{}, refuse(Invalid, "the arguments are malformed") // the reader's text may quote a secret
+	}
+	return a, nil
+}
+
+// takes refuses arguments that the operation has no use for: an argument that
+// is ignored is one that someone else may read differently.
+func (o operation) takes(a Args) error {
+	switch {
+	case a.Key != "" && !o.key:
+		return refuse(Invalid, "the operation takes no key")
+	case a.Value != nil && !o.value:
+		return refuse(Invalid, "the operation takes no value")
+	case a.Value == nil && o.value:
+		return refuse(Invalid, "the operation needs a value")
+	case len(a.Bytes) > 0 && !o.bytes:
+		return refuse(Invalid, "the operation takes no bytes")
+	case a.OAuth != nil && !o.oauth:
+		return refuse(Invalid, "the operation takes no oauth arguments")
+	case a.OAuth == nil && o.oauth:
+		return refuse(Invalid, "the operation needs oauth arguments")
+	}
+	return nil
+}
+
+func (h *Host) configGet(a Args) (Reply, error) {
+	if why := checkKey(a.Key); why != "" {
+		return Reply{}, refuse(Invalid, "%s", why)
+	}
+	v, ok := h.config[a.Key]
+	return Reply{Found: ok, Value: string(v)}, nil
+}
+
+func (h *Host) configSet(a Args) (Reply, error) {
+	if why := checkKey(a.Key); why != "" {
+		return Reply{}, refuse(Invalid, "%s", why)
+	}
+	v, _, err := value(*a.Value)
+	if err != nil {
+		return Reply{}, err
+	}
+	if err := h.charge(len(a.Key) + len(v)); err != nil {
+		return Reply{}, err
+	}
+	h.config[a.Key] = v
+	h.rec.config[a.Key] = v
+	h.did(ConfigSet, "config_patch."+a.Key, "config."+a.Key)
+	return Reply{}, nil
+}
+
+func (h *Host) configDelete(a Args) (Reply, error) {
+	if why := checkKey(a.Key); why != "" {
+		return Reply{}, refuse(Invalid, "%s", why)
+	}
+	if err := h.charge(len(a.Key)); err != nil {
+		return Reply{}, err
+	}
+	delete(h.config, a.Key)
+	h.rec.config[a.Key] = json.RawMessage("null")
+	h.did(ConfigDelete, "config_patch."+a.Key, "config."+a.Key)
+	return Reply{}, nil
+}
+
+func (h *Host) configList(a Args) (Reply, error) {
+	if why := checkText(a.Key, MaxKey); why != "" {
+		return Reply{}, refuse(Invalid, "%s", why)
+	}
+	var keys []string
+	for k := range h.config {
+		if strings.HasPrefix(k, a.Key) {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	return Reply{Keys: keys}, nil
+}
+
+func (h *Host) secretsGet(a Args) (Reply, error) {
+	canon, why := canonicalSecret(a.Key)
+	if why != "" {
+		return Reply{}, refuse(Invalid, "%s", why)
+	}
+	s, ok := h.secrets[canon]
+	return Reply{Found: ok, Bytes: s.value}, nil
+}
+
+func (h *Host) secretsPut(a Args) (Reply, error) {
+	canon, why := canonicalSecret(a.Key)
+	if why != "" {
+		return Reply{}, refuse(Invalid, "%s", why)
+	}
+	if err := h.charge(len(a.Key) + len(a.Bytes)); err != nil {
+		return Reply{}, err
+	}
+	h.secrets[canon] = secret{a.Bytes}
+	h.seen(string(a.Bytes))
+	h.rec.secrets[canon] = secretWrite{key: a.Key}
+	h.did(SecretsPut, "secrets_patch.set."+a.Key, "secrets."+canon)
+	return Reply{}, nil
+}
+
+func (h *Host) secretsDelete(a Args) (Reply, error) {
+	canon, why := canonicalSecret(a.Key)
+	if why != "" {
+		return Reply{}, refuse(Invalid, "%s", why)
+	}
+	if err := h.charge(len(a.Key)); err != nil {
+		return Reply{}, err
+	}
+	delete(h.secrets, canon)
+	h.rec.secrets[canon] = secretWrite{key: a.Key, deleted: true}
+	h.did(SecretsDelete, "secrets_patch.delete."+a.Key, "secrets."+canon)
+	return Reply{}, nil
+}
+
+func (h *Host) subscriptionsList(Args) (Reply, error) {
+	var list []Subscription
+	for _, id := range slices.Sorted(maps.Keys(h.subscriptions)) {
+		list = append(list, Subscription{ID: id, Metadata: string(h.subscriptions[id])})
+	}
+	return Reply{Subscriptions: list}, nil
+}
+
+func (h *Host) subscriptionsUpsert(a Args) (Reply, error) {
+	if why := checkKey(a.Key); why != "" {
+		return Reply{}, refuse(Invalid, "%s", why)
+	}
+	v, kind, err := value(*a.Value)
+	if err != nil {
+		return Reply{}, err
+	}
+	if kind != '{' {
+		return Reply{}, refuse(Invalid, "the metadata is not a JSON object")
+	}
+	var metadata map[string]json.RawMessage
+	if err := json.Unmarshal(v, &metadata); err != nil {
+		return Reply{}, refuse(Invalid, "the metadata is not a JSON object")
+	}
+	if err := h.charge(len(a.Key) + 2*len(v)); err != nil { // once in the overlay, once in the plan
+		return Reply{}, err
+	}
+	verb := "create"
+	if _, ok := h.subscriptions[a.Key]; ok {
+		verb = "update"
+	}
+	h.subscriptions[a.Key] = v
+	h.subscriptionOp(SubscriptionsUpsert, verb, a.Key, metadata)
+	return Reply{}, nil
+}
+
+func (h *Host) subscriptionsDelete(a Args) (Reply, error) {
+	if why := checkKey(a.Key); why != "" {
+		return Reply{}, refuse(Invalid, "%s", why)
+	}
+	if _, ok := h.subscriptions[a.Key]; !ok {
+		return Reply{}, refuse(NotFound, "there is no such subscription")
+	}
+	if err := h.charge(len(a.Key)); err != nil {
+		return Reply{}, err
+	}
+	delete(h.subscriptions, a.Key)
+	h.subscriptionOp(SubscriptionsDelete, "delete", a.Key, map[string]json.RawMessage{})
+	return Reply{}, nil
+}
+
+func (h *Host) subscriptionOp(op Op, verb, id string, metadata map[string]json.RawMessage) {
+	h.did(op, fmt.Sprintf("subscription_ops[%d]", len(h.rec.subs)), "")
+	h.rec.subs = append(h.rec.subs, plan.SubscriptionOp{Op: verb, ID: &id, Metadata: metadata})
+}
+
+// The mocks of the dry run. Both are fixed: a plan may depend on them.
+const (
+	// consentURL uses a name that RFC 2606 reserves for never existing.
+	consentURL = "https://oauth.invalid/consent"
+	// tokenSet is expired, so that a guest which checks asks again instead of
+	// storing it, and says what it is.
+	tokenSet = `{"access_token":"dry-run","token_type":"Bearer","expires_in":0,"dry_run":true}`
+)
+
+const (
+	maxScopes = 256
+	maxOAuth  = 4 << 10 // redirect path, scope, code
+)
+
+// checkOAuth checks the arguments that all three operations share.
+func checkOAuth(o *OAuthArgs) error {
+	if why := checkKey(o.Provider); why != "" {
+		return refuse(Invalid, "provider: %s", why)
+	}
+	if why := checkText(o.Subject, MaxKey); why != "" {
+		return refuse(Invalid, "subject: %s", why)
+	}
+	if len(o.Scopes) > maxScopes {
+		return refuse(TooLarge, "there are %d scopes, over the limit of %d", len(o.Scopes), maxScopes)
+	}
+	for _, s := range o.Scopes {
+		if why := checkKey(s); why != "" {
+			return refuse(Invalid, "scope: %s", why)
+		}
+	}
+	if p := o.RedirectPath; p != "" {
+		if why := checkText(p, maxOAuth); why != "" {
+			return refuse(Invalid, "redirect path: %s", why)
+		}
+		// "//host" and "/\host" are addresses of other hosts to a browser.
+		if p[0] != '/' || strings.HasPrefix(p, "//") || strings.Contains(p, `\`) {
+			return refuse(Invalid, "the redirect path does not start with one slash")
+		}
+	}
+	if o.Extra != "" {
+		if _, kind, err := value(o.Extra); err != nil || kind != '{' {
+			return refuse(Invalid, "the extra parameters are not a JSON object")
+		}
+	}
+	return nil
+}
+
+func (h *Host) oauthConsentURL(a Args) (Reply, error) {
+	o := a.OAuth
+	if err := checkOAuth(o); err != nil {
+		return Reply{}, err
+	}
+	if o.Code != "" {
+		return Reply{}, refuse(Invalid, "the operation takes no code")
+	}
+	redirect := o.RedirectPath
+	if redirect != "" && h.publicBaseURL != "" {
+		redirect = strings.TrimRight(h.publicBaseURL, "/") + redirect
+	}
+	q := url.Values{"provider": {o.Provider}, "dry_run": {"true"}}
+	if o.Subject != "" {
+		q.Set("subject", o.Subject)
+	}
+	if len(o.Scopes) > 0 {
+		q.Set("scope", strings.Join(o.Scopes, " "))
+	}
+	if redirect != "" {
+		q.Set("redirect_uri", redirect)
+	}
+
+	op := plan.OAuthOp{Op: "start", Provider: o.Provider, Scopes: append([]string{}, o.Scopes...)}
+	if redirect != "" {
+		op.RedirectURL = &redirect
+	}
+	// A guest that asks twice in a step for the same URL wants one flow.
+	if !slices.ContainsFunc(h.rec.oauth, func(p plan.OAuthOp) bool { return sameFlow(p, op) }) {
+		size := len(o.Provider) + len(redirect)
+		for _, s := range o.Scopes {
+			size += len(s)
+		}
+		if err := h.charge(size); err != nil {
+			return Reply{}, err
+		}
+		h.did(OAuthConsentURL, fmt.Sprintf("oauth_ops[%d]", len(h.rec.oauth)), "")
+		h.rec.oauth = append(h.rec.oauth, op)
+	}
+	return Reply{Value: consentURL + "?" + q.Encode()}, nil
+}
+
+func sameFlow(a, b plan.OAuthOp) bool {
+	if a.Provider != b.Provider || !slices.Equal(a.Scopes, b.Scopes) || (a.RedirectURL == nil) != (b.RedirectURL == nil) {
+		return false
+	}
+	return a.RedirectURL == nil || *a.RedirectURL == *b.RedirectURL
+}
+
+// oauthExchange has no effect in a plan: the code it would use up is one that
+// somebody obtained in a browser, and a dry run leaves it good.
+func (h *Host) oauthExchange(a Args) (Reply, error) {
+	o := a.OAuth
+	if err := checkOAuth(o); err != nil {
+		return Reply{}, err
+	}
+	switch {
+	case o.Code == "":
+		return Reply{}, refuse(Invalid, "the operation needs a code")
+	case len(o.Scopes) > 0 || o.Extra != "":
+		return Reply{}, refuse(Invalid, "the operation takes no scopes and no extra parameters")
+	}
+	if why := checkText(o.Code, maxOAuth); why != "" {
+		return Reply{}, refuse(Invalid, "code: %s", why)
+	}
+	if err := h.charge(len(o.Code)); err != nil { // the list of secrets grows
+		return Reply{}, err
+	}
+	h.seen(o.Code)
+	return Reply{Value: tokenSet}, nil
+}
+
+func (h *Host) oauthToken(a Args) (Reply, error) {
+	o := a.OAuth
+	if err := checkOAuth(o); err != nil {
+		return Reply{}, err
+	}
+	if o.Code != "" || o.RedirectPath != "" || o.Extra != "" {
+		return Reply{}, refuse(Invalid, "the operation takes no code, redirect path and extra parameters")
+	}
+	return Reply{Value: tokenSet}, nil
+}
+
+// value checks JSON text from a guest and gives it without white space, with
+// its kind.
+func value(text string) (json.RawMessage, jsontext.Kind, error) {
+	kind, err := readJSON([]byte(text))
+	if err != nil {
+		return nil, 0, refuse(Invalid, "the value is not JSON text: %s", err.Reason)
+	}
+	return compact(jsontext.Value(text)), kind, nil
+}

@@ -1,0 +1,101 @@
+package capability_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/greentic-ai/greentic-provision/capability"
+)
+
+func TestParseState(t *testing.T) {
+	for _, c := range []struct{ in, guest string }{
+		{`{}`, `{"config":{},"secrets":{},"subscriptions":[]}`},
+		{stateJSON, `{"config":{"nested":{"a":[1,2.50,null]},"region":"eu","z":null},` +
+			`"secrets":{"Bot Token":{"redacted":true,"value":null},"EMPTY":{"redacted":true,"value":null}},` +
+			`"subscriptions":[{"id":"s1","metadata":{"topic":"a"}},{"id":"s0","metadata":{}}]}`},
+		{` {"config":{"a.b":"x"}} ` + "\n", `{"config":{"a.b":"x"},"secrets":{},"subscriptions":[]}`},
+	} {
+		if got := string(parse(t, c.in).ForGuest()); got != c.guest {
+			t.Errorf("%s\n got %s\nwant %s", c.in, got, c.guest)
+		}
+	}
+	_, err := capability.ParseState([]byte(`{"config":{"a\n":1}}`))
+	if want := `state at "/config/a\n": the text holds a control character`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if got := string(capability.State{}.ForGuest()); got != "null" {
+		t.Errorf("no state is %s", got)
+	}
+}
+
+func TestParseStateErrors(t *testing.T) {
+	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for _, c := range []struct{ in, path, reason string }{
+		{``, "", "not valid JSON"},
+		{`null`, "", "expected an object"},
+		{`[]`, "", "expected an object"},
+		{`{} {}`, "", "something follows"},
+		{`{"config":`, "", "not valid JSON (byte 10)"},
+		{`{"konfig":{}}`, "/konfig", "unknown member"},
+		{`{"config":[]}`, "/config", "is not what belongs here"},
+		{`{"config":{"a":1,"a":2}}`, "/config/a", "is there twice"},
+		{`{"config":{"":1}}`, "/config/", "empty"},
+		{`{"config":{"a/b\n":1}}`, "/config/a~1b\n", "control character"},
+		{`{"config":{"` + strings.Repeat("k", 513) + `":1}}`, "/config/" + strings.Repeat("k", 513), "over the limit of 512"},
+		{`{"config":{"a":` + deep(63) + `}}`, "", "nested deeper than 64"},
+		{"{\"config\":{\"a\":\"\xff\"}}", "", "not valid JSON"},
+		{`{"secrets":{"A":hunter2}}`, "/secrets/A", "not valid JSON"},
+		{`{"secrets":{"A":{"v":"hunter2"}}}`, "/secrets/A", "is not what belongs here"},
+		{`{"secrets":{"A":72}}`, "/secrets/A", "number is not what belongs here"},
+		{`{"secrets":{"a b":"hunter2","A_B":"x"}}`, "/secrets/a b", `names the same secret as "A_B"`},
+		{`{"secrets":{" ":"hunter2"}}`, "/secrets/ ", "blank"},
+		{`{"subscriptions":{}}`, "/subscriptions", "is not what belongs here"},
+		{`{"subscriptions":[{"metadata":{}}]}`, "/subscriptions/0/id", "empty"},
+		{`{"subscriptions":[{"id":"a"},{"id":"a"}]}`, "/subscriptions/1/id", "twice"},
+		{`{"subscriptions":[{"id":"a","metadata":[]}]}`, "/subscriptions/0/metadata", "not an object"},
+		{`{"subscriptions":[{"id":"a","topic":"x"}]}`, "/subscriptions/0/topic", "unknown member"},
+		{`{"config":{"a":"` + strings.Repeat("x", capability.MaxState) + `"}}`, "", "over the limit"},
+	} {
+		st, err := capability.ParseState([]byte(c.in))
+		e, ok := errors.AsType[*capability.StateError](err)
+		if !ok || !strings.Contains(e.Reason, c.reason) || (c.path != "" && e.Path != c.path) {
+			t.Errorf("%.80s: got %v, want %q at %q", c.in, err, c.reason, c.path)
+			continue
+		}
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: a value is quoted: %v", c.in, err)
+		}
+		if !cmp.Equal(st, capability.State{}, cmp.AllowUnexported(capability.State{})) {
+			t.Errorf("%.80s: a state beside the error", c.in)
+		}
+	}
+	if _, err := capability.ParseState([]byte(`{"config":{"a":` + deep(62) + `}}`)); err != nil {
+		t.Errorf("nested exactly 64 deep: %v", err)
+	}
+}
+
+func FuzzParseState(f *testing.F) {
+	f.Add([]byte(stateJSON))
+	f.Add([]byte(`{"config":{"a":1,"a":2}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		st, err := capability.ParseState(b)
+		if err != nil {
+			if _, ok := errors.AsType[*capability.StateError](err); !ok {
+				t.Fatalf("%T: %v", err, err)
+			}
+			return
+		}
+		guest := st.ForGuest()
+		for _, v := range st.Secrets {
+			if len(v) > 12 && !strings.Contains(strings.Replace(string(b), v, "", 1), v) && strings.Contains(string(guest), v) {
+				t.Fatalf("a secret is shown to the guest: %s", guest)
+			}
+		}
+		h := begun(t, capability.Config{State: st})
+		if _, err := call(h, "config.list", `{}`); err != nil && code(err) != capability.TooLarge {
+			t.Fatal(err)
+		}
+	})
+}

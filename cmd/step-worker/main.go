@@ -1,0 +1,63 @@
+//go:build linux && cgo
+
+// Command step-worker is the process in which guest code runs. The supervisor of
+// greentic-provision starts it with a socket on descriptor 3; it enters its
+// walls, speaks the protocol of ipc/PROTOCOL.md, and exits when the socket
+// closes. It is of no use to people.
+//
+// Order matters, and each step relies on the one before:
+//
+//	limits/entry (C, single thread)   empty root, identity, capabilities, no_new_privs, no core dumps
+//	entry.DieOnFault                  a fault ends the process with the signal's name, no stack dump
+//	Hello, Welcome                    no guest byte seen
+//	rlimits, engine                   the engine is trusted code, and is made before the filter
+//	seccomp "load"                    Ready: from here on no file, socket or process can be had
+//	native code is loaded
+//	mdwe, seccomp "run"               Sealed: from here on no executable mapping either
+//	guest code runs
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/greentic-ai/greentic-provision/component/wasmtime"
+	"github.com/greentic-ai/greentic-provision/internal/buildinfo"
+	"github.com/greentic-ai/greentic-provision/ipc"
+	"github.com/greentic-ai/greentic-provision/ipc/socketpair"
+	"github.com/greentic-ai/greentic-provision/limits/entry"
+	"github.com/greentic-ai/greentic-provision/worker"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	if len(args) == 0 || args[0] != "serve" {
+		fmt.Fprintf(os.Stderr, "step-worker %s (wasmtime %s): started by greentic-provision, not by hand\n",
+			buildinfo.Version, wasmtime.EngineVersion)
+		return 2
+	}
+	if err := entry.DieOnFault(); err != nil {
+		fmt.Fprintf(os.Stderr, "step-worker: %v\n", err)
+		return 1
+	}
+	stream, err := socketpair.Worker()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "step-worker: %v\n", err)
+		return 1
+	}
+	conn := ipc.NewConn(stream, ipc.WorkerSide)
+	defer conn.Close()
+	w := &walls{}
+	err = worker.Serve(conn, worker.Config{
+		Build:  buildinfo.Version,
+		Engine: wasmtime.Config{}.Key(),
+		Enter:  w.enter,
+		Seal:   w.seal,
+	})
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "step-worker: %v\n", err)
+		return 1
+	}
+	return 0
+}

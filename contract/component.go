@@ -1,0 +1,106 @@
+package contract
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/greentic-ai/greentic-provision/component"
+)
+
+const (
+	stepInterface = "greentic:provision-step/step"
+	stepFunc      = "run"
+	stepType      = "func(string) -> result<string, record {code: string, message: string}>"
+)
+
+// step is the contract of a component. path is where its run is exported: the
+// interface name carries a version that only the binary knows.
+type step struct{ path []string }
+
+// selectComponent looks for the interface under any version and decides by the
+// type of its function. A world-level run is not taken: a name that common says
+// nothing about what the function is for.
+func selectComponent(t component.Types) (Contract, error) {
+	var near *Mismatch
+	for _, e := range t.Exports {
+		name, _, _ := strings.Cut(e.Name, "@")
+		if e.Kind != component.ItemInstance || name != stepInterface {
+			continue
+		}
+		run, ok := component.Find(e.Items, stepFunc)
+		if ok && run.Kind == component.ItemFunc && run.Func != nil {
+			if run.Func.Is(stepType) {
+				return step{path: []string{e.Name, stepFunc}}, nil
+			}
+			near = newMismatch(t, "the provisioning function has another type")
+			near.Found = run.Func.Abbreviate(maxType)
+		} else {
+			near = newMismatch(t, "the provisioning function is missing")
+			near.Found = "absent"
+		}
+		near.Function, near.Expected = component.Quote(e.Name, maxName)+"#"+stepFunc, stepType
+	}
+	if near != nil {
+		return nil, near
+	}
+	return nil, newMismatch(t, "the component does not export "+stepInterface)
+}
+
+func (step) Name() string { return NameComponent }
+
+func (s step) Run(ctx context.Context, inst component.Instance, request []byte, maxOutput int) ([]byte, error) {
+	v, err := inst.Call(ctx, s.path, []component.Value{string(request)})
+	if err != nil {
+		return nil, err
+	}
+	res, ok := v.(component.Res)
+	if !ok {
+		return nil, fmt.Errorf("the engine gave %T for a result", v)
+	}
+	if res.IsErr {
+		return nil, failure(res.Value)
+	}
+	out, ok := res.Value.(string)
+	if !ok {
+		return nil, fmt.Errorf("the engine gave %T for a string", res.Value)
+	}
+	return response(out, maxOutput)
+}
+
+// failure reads the record that a step returns when it cannot answer.
+func failure(v component.Value) error {
+	fields, _ := v.([]component.Value)
+	if len(fields) == 2 {
+		code, ok1 := fields[0].(string)
+		message, ok2 := fields[1].(string)
+		if ok1 && ok2 {
+			return &GuestError{Code: clip(code, maxCode), Message: clip(message, maxMessage)}
+		}
+	}
+	return fmt.Errorf("the engine gave %T for a failure record", v)
+}
+
+// response checks what both contracts must check of an answer.
+func response[T string | []byte](out T, maxOutput int) ([]byte, error) {
+	if len(out) > maxOutput {
+		return nil, &OutputLimit{Size: len(out), Limit: maxOutput}
+	}
+	b := append([]byte(nil), out...) // guest memory is only ours until the next call
+	if !utf8.Valid(b) {
+		return nil, &GuestError{Code: CodeOutputNotUTF8, Message: "the response is not UTF-8 text"}
+	}
+	return b, nil
+}
+
+// clip cuts hostile text to max bytes, between characters.
+func clip(s string, max int) string {
+	if len(s) <= max {
+		return s
+	}
+	for max > 0 && !utf8.RuneStart(s[max]) {
+		max--
+	}
+	return s[:max]
+}

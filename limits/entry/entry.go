@@ -1,0 +1,84 @@
+// Package entry is the part of the worker that runs before the Go runtime: a C
+// constructor that takes privileges away while the process still has one thread.
+// Importing the package is enough; it acts only when argv[1] is "serve", on the
+// words in argv[2] (made by limits/namespace).
+//
+// # Why C, why before Go
+//
+// Capabilities, securebits, no_new_privs, user ids and the mount namespace belong
+// to a thread, not to a process (capabilities(7), credentials(7)). A Go program has
+// several threads before main, and syscall.AllThreadsSyscall, which would reach
+// them, refuses to work in programs that use cgo, as the worker does. A
+// constructor runs after the dynamic linker and before the runtime, on the only
+// thread there is; every thread started later inherits what it did.
+//
+// # What happens, in order
+//
+//	check   no descriptor but 0 to 3, no READ_IMPLIES_EXEC        always
+//	mount   / private, tmpfs, pivot_root, old root detached       "mount"
+//	caps 1  bounding set empty, securebits locked                 "caps"
+//	id      supplementary groups, gid, uid                        "id=65534"
+//	caps 2  ambient, inheritable, permitted, effective sets empty "caps"
+//	nnp     PR_SET_NO_NEW_PRIVS                                   "nnp"
+//	nodump  PR_SET_DUMPABLE 0, RLIMIT_CORE 0, PR_SET_PDEATHSIG    "nodump"
+//
+// The order is forced. Mounting needs CAP_SYS_ADMIN, so it comes first. Emptying
+// the bounding set and locking securebits need CAP_SETPCAP, and leaving uid 0
+// clears all capabilities, so those come before the ids, and the ids before the
+// rest of the capabilities, because setgroups and setresuid need some. The
+// parent-death signal comes last: the kernel forgets it whenever the effective
+// ids change or capabilities are gained (commit_creds).
+//
+// The first step that fails ends the work and is what Err returns; main must not
+// go on then. A word that ends in "?" may fail: its wall is listed as not raised.
+//
+// # What it does besides
+//
+// Two things about the C library have to be settled before it has run, so they
+// are here: malloc is held to its main heap (limits/seccomp/policy tells why: no
+// file may be opened later), and the stack of native threads is set ("stack=",
+// limits/namespace tells why).
+package entry
+
+import (
+	"fmt"
+
+	"github.com/greentic-ai/greentic-provision/limits"
+)
+
+// Command is the argv[1] that the constructor acts on.
+const Command = "serve"
+
+// details of the walls raised here, the same on each run.
+var details = map[string]string{
+	"mount":        "empty read-only root",
+	"no-new-privs": "",
+	"no-dump":      "not dumpable, no core file",
+}
+
+// step is what the constructor noted about one wall.
+type step struct {
+	wall   string
+	asked  bool // the word was there
+	done   bool
+	where  string // of a failure
+	err    error
+	detail string
+}
+
+func walls(steps []step) []limits.Wall {
+	out := make([]limits.Wall, 0, len(steps))
+	for _, s := range steps {
+		w := limits.Wall{Name: s.wall, Raised: s.done, Detail: s.detail}
+		switch {
+		case s.done && w.Detail == "":
+			w.Detail = details[s.wall]
+		case !s.asked:
+			w.Detail = "not asked for"
+		case !s.done && s.err != nil:
+			w.Detail = fmt.Sprintf("%s: %v", s.where, s.err)
+		}
+		out = append(out, w)
+	}
+	return out
+}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package supervisor
+
+// dropInheritance has nothing to do where no worker can be started.
+func dropInheritance() error { return nil }

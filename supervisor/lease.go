@@ -1,0 +1,270 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/greentic-ai/greentic-provision/capability"
+	"github.com/greentic-ai/greentic-provision/engine"
+	"github.com/greentic-ai/greentic-provision/ipc"
+	"github.com/greentic-ai/greentic-provision/limits"
+	"github.com/greentic-ai/greentic-provision/pack"
+)
+
+// grace is how long after its budget a step may still answer: inside, the epoch
+// deadline gives a clean trap at the budget; the kill is the backstop.
+const grace = 500 * time.Millisecond
+
+// guestEpoch is the time a guest's clock starts at in a dry run: the same on
+// every run.
+var guestEpoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// HostCaller answers host calls. Args come from a worker and are hostile. A
+// *capability.Error is an answer the guest sees; any other error is a fault of
+// our side and ends the run.
+type HostCaller interface {
+	Call(ctx context.Context, op string, args []byte) (reply []byte, err error)
+}
+
+// Lease is one worker for one run of one pack. It implements engine.StepRunner.
+// It is used by one goroutine.
+type Lease struct {
+	s         *Supervisor
+	w         *worker
+	host      HostCaller
+	contracts []string // by component
+	receipt   limits.Receipt
+	problem   *failure // why no step can run; the worker may be dead
+	closed    bool
+	invokes   uint32
+}
+
+var _ engine.StepRunner = (*Lease)(nil)
+
+// Open leases a worker, hands it native code for every component and seals it.
+// When a component cannot be compiled or fits no contract, or the worker is lost
+// on the way, Open succeeds and every RunStep gives that verdict. The error is
+// for our own side: *WorkerError, *limits.WallError, the context's cause.
+func (s *Supervisor) Open(ctx context.Context, components []pack.Component, host HostCaller) (*Lease, error) {
+	w, err := s.pool.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l := &Lease{s: s, w: w, host: host, contracts: make([]string, len(components))}
+	l.receipt = limits.Receipt{Isolation: s.cfg.Isolation, Engine: w.engine, Walls: slices.Clone(w.walls)}
+	if w.failure == nil {
+		err = l.prepare(ctx, components)
+	} else {
+		err = w.failure
+	}
+	if err != nil {
+		if l.problem = asFailure(err, "preparation"); l.problem == nil {
+			l.Close()
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// prepare loads every component and seals the worker.
+func (l *Lease) prepare(ctx context.Context, components []pack.Component) error {
+	for i, c := range components {
+		name, err := l.load(ctx, uint32(i), c)
+		if err != nil {
+			return err
+		}
+		l.contracts[i] = name
+	}
+	env, err := l.w.exchange(ctx, time.Now().Add(l.s.cfg.StartTime), 0, &ipc.Seal{})
+	if err != nil {
+		return err
+	}
+	switch m := env.Message.(type) {
+	case *ipc.Sealed:
+		l.receipt.Walls = append(l.receipt.Walls, walls(m.Walls)...)
+		l.s.cfg.Events.phase(l.w.cmd.Process.Pid, "sealed")
+		return nil
+	case *ipc.Refused:
+		return wallError(m)
+	}
+	return l.w.violation("%T in answer to Seal", env.Message)
+}
+
+// load hands over one component. Native code that the engine does not take,
+// say because the cache is from before a CPU migration, is compiled afresh once.
+func (l *Lease) load(ctx context.Context, i uint32, c pack.Component) (contract string, err error) {
+	for _, fresh := range []bool{false, true} {
+		code, layer, cached, err := l.s.code(ctx, l.w.engine, c, fresh)
+		if err != nil {
+			return "", err
+		}
+		m := &ipc.Load{Component: i, Layer: string(layer), Size: code.size}
+		env, err := l.w.exchange(ctx, time.Now().Add(l.s.cfg.StartTime), 0, m, code.file)
+		code.file.Close()
+		if err != nil {
+			return "", err
+		}
+		loaded, ok := env.Message.(*ipc.Loaded)
+		if !ok || loaded.Component != i {
+			return "", l.w.violation("%T in answer to Load", env.Message)
+		}
+		switch v := limits.Verdict(loaded.Verdict); {
+		case v == limits.OK:
+			l.s.cfg.Events.phase(l.w.cmd.Process.Pid, "loaded")
+			return printable(loaded.Contract), nil
+		case v == limits.HostFault && cached:
+			continue
+		case v == limits.ContractMismatch, v == limits.HostFault:
+			return "", &failure{v, limits.ByWorker, "", fmt.Sprintf("%s: %s", c.Path, boundDetail(loaded.Detail))}
+		default:
+			return "", l.w.violation("verdict %q in Loaded", loaded.Verdict)
+		}
+	}
+	panic("unreachable: the second round is never cached")
+}
+
+// Receipt lists the walls that stood.
+func (l *Lease) Receipt() limits.Receipt { return l.receipt }
+
+// Close ends the worker and waits until it is reaped.
+func (l *Lease) Close() {
+	if !l.closed {
+		l.closed = true
+		l.s.pool.Discard(l.w)
+	}
+}
+
+// RunStep runs one step. The wall-clock budget is armed here, at dispatch, and
+// covers host calls.
+func (l *Lease) RunStep(ctx context.Context, call engine.Call) (engine.Reply, error) {
+	if l.problem != nil {
+		return l.problem.reply(), nil
+	}
+	start := time.Now()
+	reply, err := l.invoke(ctx, call, start)
+	if f := asFailure(err, "step "+string(call.Step)); f != nil {
+		l.problem = f // the worker is gone
+		reply, err = f.reply(), nil
+		if f.verdict == limits.Deadline && f.observer == limits.BySupervisor {
+			reply.Detail = fmt.Sprintf("the step did not finish within %s and was killed", l.s.cfg.Limits.StepTime)
+		}
+	}
+	reply.Timing.WallNS = time.Since(start).Nanoseconds()
+	if call.Component < len(l.contracts) {
+		reply.Contract = l.contracts[call.Component]
+	}
+	reply.Usage.InputBytes = uint64(len(call.Request))
+	return reply, err
+}
+
+func (l *Lease) invoke(ctx context.Context, call engine.Call, start time.Time) (engine.Reply, error) {
+	lim := l.s.cfg.Limits
+	deadline := start.Add(lim.StepTime + grace)
+	l.invokes++
+	id := l.invokes
+	pid := l.w.cmd.Process.Pid
+	var next ipc.Message = &ipc.Invoke{
+		Component: uint32(call.Component),
+		Step:      string(call.Step),
+		Request:   call.Request,
+		Budget:    int64(lim.StepTime),
+		Seed:      call.Seed[:],
+		Now:       guestEpoch.UnixNano(),
+	}
+	l.s.cfg.Events.phase(pid, "invoked")
+	for calls := 0; ; calls++ {
+		env, err := l.w.exchange(ctx, deadline, id, next)
+		if err != nil {
+			return engine.Reply{}, err
+		}
+		switch m := env.Message.(type) {
+		case *ipc.Result:
+			l.s.cfg.Events.phase(pid, "result")
+			return l.result(m, calls)
+		case *ipc.HostCall:
+			l.s.cfg.Events.phase(pid, "hostcall")
+			// The worker counts too and ends the guest at the limit; one that goes
+			// on is not our worker any more.
+			if calls >= lim.HostCalls || uint64(len(m.Args)) > uint64(lim.HostCallBytes) {
+				return engine.Reply{}, l.w.violation("host call over the limits")
+			}
+			next, err = l.answer(ctx, m)
+			if err != nil {
+				_ = l.w.kill()
+				return engine.Reply{}, err
+			}
+		default:
+			return engine.Reply{}, l.w.violation("%T during a step", env.Message)
+		}
+	}
+}
+
+// answer runs a host call.
+func (l *Lease) answer(ctx context.Context, m *ipc.HostCall) (*ipc.HostReply, error) {
+	value, err := l.host.Call(ctx, m.Op, m.Args)
+	var refusal *capability.Error
+	switch {
+	case errors.As(err, &refusal):
+		return &ipc.HostReply{Code: string(refusal.Code), Message: refusal.Message}, nil
+	case err != nil:
+		return nil, fmt.Errorf("host call %q: %w", printable(m.Op), err)
+	case len(value) > int(l.s.cfg.Limits.HostCallBytes):
+		return &ipc.HostReply{Code: string(capability.TooLarge), Message: "the answer is larger than a host call may be"}, nil
+	}
+	return &ipc.HostReply{Value: value}, nil
+}
+
+// claimable are the verdicts that a worker may give about its own step.
+var claimable = []limits.Verdict{limits.OK, limits.GuestError, limits.Trap, limits.Deadline, limits.MemoryLimit,
+	limits.OutputLimit, limits.HostcallLimit, limits.HostFault}
+
+// result checks what the worker says about a step that it ended itself.
+func (l *Lease) result(m *ipc.Result, calls int) (engine.Reply, error) {
+	lim := l.s.cfg.Limits
+	v := limits.Verdict(m.Verdict)
+	switch {
+	case !slices.Contains(claimable, v):
+		return engine.Reply{}, l.w.violation("verdict %q in Result", m.Verdict)
+	case uint64(len(m.Output)) > uint64(lim.StepOutput):
+		return engine.Reply{}, l.w.violation("%d bytes of output, more than %s", len(m.Output), lim.StepOutput)
+	}
+	r := engine.Reply{
+		Verdict:  v,
+		Observer: limits.ByWorker,
+		Response: m.Output,
+		Detail:   boundDetail(m.Detail),
+		Usage: limits.Usage{
+			OutputBytes: uint64(len(m.Output)),
+			HostCalls:   uint64(calls),
+			LogBytes:    m.LogBytes,
+			LogDropped:  m.LogDropped,
+		},
+	}
+	room := int(lim.Log)
+	for _, line := range m.Logs {
+		if room -= len(line.Text) + len(line.Level); room < 0 {
+			break
+		}
+		r.Logs = append(r.Logs, engine.LogLine{Level: line.Level, Text: line.Text})
+	}
+	return r, nil
+}
+
+// boundDetail bounds hostile text that engine.Reply carries.
+func boundDetail(s string) string {
+	const most = 4096
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	return s
+}
+
+// file is native code in a sealed memfd.
+type file struct {
+	file *os.File
+	size uint64
+}

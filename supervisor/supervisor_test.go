@@ -1,0 +1,376 @@
+package supervisor_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/greentic-ai/greentic-provision/capability"
+	"github.com/greentic-ai/greentic-provision/engine"
+	"github.com/greentic-ai/greentic-provision/internal/leakcheck"
+	"github.com/greentic-ai/greentic-provision/limits"
+	"github.com/greentic-ai/greentic-provision/pack"
+	"github.com/greentic-ai/greentic-provision/plan"
+	"github.com/greentic-ai/greentic-provision/supervisor"
+	"github.com/greentic-ai/greentic-provision/supervisor/codecache"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		runFake(os.Getenv("FAKE"))
+		os.Exit(0)
+	}
+	leakcheck.Main(m)
+}
+
+// component is what the fakes are handed; they do not look at it.
+var component = pack.Component{Path: "components/x.wasm", Bytes: []byte("\x00asm\x01\x00\x00\x00")}
+
+// shortLimits make late workers late soon.
+func shortLimits() limits.Limits {
+	l := limits.Default()
+	l.StepTime = 100 * time.Millisecond
+	l.CompileTime = 300 * time.Millisecond
+	return l
+}
+
+func newSupervisor(t *testing.T, personality string, change ...func(*supervisor.Config)) *supervisor.Supervisor {
+	t.Helper()
+	cfg := supervisor.Config{
+		Worker: fakeWorker(t, personality), Build: fakeBuild, Limits: shortLimits(), Isolation: limits.Standard,
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	s, err := supervisor.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// nobody answers no host call.
+type nobody struct{}
+
+func (nobody) Call(context.Context, string, []byte) ([]byte, error) {
+	return nil, &capability.Error{Code: capability.Denied, Message: "no"}
+}
+
+// runOne opens a lease, runs one step and closes it.
+func runOne(t *testing.T, s *supervisor.Supervisor, host supervisor.HostCaller) (engine.Reply, error) {
+	t.Helper()
+	l, err := s.Open(t.Context(), []pack.Component{component}, host)
+	if err != nil {
+		return engine.Reply{}, err
+	}
+	defer l.Close()
+	return l.RunStep(t.Context(), engine.Call{Step: plan.Apply, Request: []byte(`{"in":1}`)})
+}
+
+func TestStepOfAGoodWorker(t *testing.T) {
+	s := newSupervisor(t, "good")
+	r, err := runOne(t, s, nobody{})
+	if err != nil || r.Verdict != limits.OK || string(r.Response) != `{"in":1}` || r.Contract != "fake" {
+		t.Fatalf("reply %+v, %v", r, err)
+	}
+	if r.Usage.InputBytes != 8 || r.Usage.OutputBytes != 8 {
+		t.Errorf("usage %+v", r.Usage)
+	}
+}
+
+// Each personality is a worker that was taken over, or died. Whatever it does,
+// the verdict is its own, the next run works, and nothing is left behind
+// (TestMain looks for processes, descriptors and goroutines).
+func TestTakenOverWorkers(t *testing.T) {
+	for personality, want := range map[string]struct {
+		verdict limits.Verdict
+		signal  string
+		detail  string // in Detail
+	}{
+		"silent in a step":          {limits.Deadline, "", "did not finish within 100ms"},
+		"never reads":               {limits.Deadline, "", "did not finish"},
+		"result after the deadline": {limits.Deadline, "", "did not finish"},
+		"half a frame":              {limits.Deadline, "", "did not finish"},
+		"half a body":               {limits.Deadline, "", "did not finish"},
+		"ignores signals and forks": {limits.Deadline, "", "did not finish"},
+		"exits 0 in a step":         {limits.WorkerCrash, "", "status 0 during step apply"},
+		"exits 7 in a step":         {limits.WorkerCrash, "", "status 7 during step apply"},
+		"exits before hello":        {limits.WorkerCrash, "", "status 1 during start"},
+		"reports SIGSEGV":           {limits.WorkerCrash, "SIGSEGV", "SIGSEGV during step apply"},
+		"runs out of Rust memory":   {limits.MemoryLimit, "SIGABRT", "memory limit"},
+		"closes the socket":         {limits.ProtocolViolation, "", ""},
+		"garbage":                   {limits.ProtocolViolation, "", ""},
+		"4 GiB frame":               {limits.ProtocolViolation, "", ""},
+		"unknown frame":             {limits.ProtocolViolation, "", ""},
+		"array bomb":                {limits.ProtocolViolation, "", ""},
+		"nested arrays":             {limits.ProtocolViolation, "", ""},
+		"wrong id":                  {limits.ProtocolViolation, "", ""},
+		"result nobody asked for":   {limits.ProtocolViolation, "", ""},
+		"invents a verdict":         {limits.ProtocolViolation, "", "splendid"},
+		"endless host calls":        {limits.ProtocolViolation, "", "over the limits"},
+		"output over the limit":     {limits.ProtocolViolation, "", "more than 1 MiB"},
+		"compiler dies":             {limits.CompileFailed, "SIGSEGV", "components/x.wasm"},
+		"compiler hangs":            {limits.CompileFailed, "", "longer than 300ms"},
+		"compiler lies":             {limits.CompileFailed, "", "wrote 0"},
+		"compiler names no layer":   {limits.ProtocolViolation, "", "tin"},
+		"mismatch":                  {limits.ContractMismatch, "", "imports x:y/z"},
+	} {
+		t.Run(personality, func(t *testing.T) {
+			t.Parallel()
+			s := newSupervisor(t, personality)
+			for round := range 2 { // the next run meets a fresh worker
+				r, err := runOne(t, s, nobody{})
+				if err != nil {
+					t.Fatalf("round %d: %v", round, err)
+				}
+				if r.Verdict != want.verdict || r.Signal != want.signal || !strings.Contains(r.Detail, want.detail) {
+					t.Errorf("round %d: verdict %s, signal %q, detail %q\nwant %+v", round, r.Verdict, r.Signal, r.Detail, want)
+				}
+				if r.Response != nil {
+					t.Errorf("round %d: a response came along: %q", round, r.Response)
+				}
+			}
+		})
+	}
+}
+
+// A second result is what the next step would take for its own.
+func TestSecondResultIsNeverTakenForTheNextStep(t *testing.T) {
+	s := newSupervisor(t, "two results")
+	l, err := s.Open(t.Context(), []pack.Component{component}, nobody{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if r, err := l.RunStep(t.Context(), engine.Call{Step: plan.Collect}); err != nil || r.Verdict != limits.OK {
+		t.Fatalf("first step: %+v, %v", r, err)
+	}
+	r, err := l.RunStep(t.Context(), engine.Call{Step: plan.Validate})
+	if err != nil || r.Verdict != limits.ProtocolViolation {
+		t.Errorf("second step: %+v, %v; want protocol_violation", r, err)
+	}
+	r, err = l.RunStep(t.Context(), engine.Call{Step: plan.Apply})
+	if err != nil || r.Verdict != limits.ProtocolViolation {
+		t.Errorf("a step after the worker is gone: %+v, %v; want the same verdict", r, err)
+	}
+}
+
+func TestFloodedOutputIsDrainedAndDropped(t *testing.T) {
+	s := newSupervisor(t, "floods stderr", func(c *supervisor.Config) { c.Limits.StepTime = 20 * time.Second })
+	r, err := runOne(t, s, nobody{})
+	if err != nil || r.Verdict != limits.OK || strings.Contains(r.Detail, "spam") {
+		t.Errorf("reply %+v, %v", r, err)
+	}
+}
+
+func TestWorkerMustBeOfThisBuild(t *testing.T) {
+	for personality, reason := range map[string]string{"other build": `build "other" does not match`, "other protocol": "9000"} {
+		s := newSupervisor(t, personality)
+		_, err := runOne(t, s, nobody{})
+		var we *supervisor.WorkerError
+		if !errors.As(err, &we) || !strings.Contains(err.Error(), reason) {
+			t.Errorf("%s: %v", personality, err)
+		}
+	}
+}
+
+func TestRefusedWallIsAnError(t *testing.T) {
+	s := newSupervisor(t, "refuses a wall")
+	_, err := runOne(t, s, nobody{})
+	var we *limits.WallError
+	if !errors.As(err, &we) || we.Wall != "seccomp-load" || !errors.Is(err, syscall.EPERM) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func TestMissingWorkerIsOneClearError(t *testing.T) {
+	cfg := supervisor.Config{Worker: filepath.Join(t.TempDir(), "none"), Limits: limits.Default(), Isolation: limits.Standard}
+	_, err := supervisor.New(cfg)
+	var we *supervisor.WorkerError
+	if !errors.As(err, &we) || !strings.Contains(err.Error(), "--worker") {
+		t.Errorf("err = %v", err)
+	}
+}
+
+type answer struct {
+	value string
+	err   error
+}
+
+func (a answer) Call(context.Context, string, []byte) ([]byte, error) { return []byte(a.value), a.err }
+
+func TestHostCallIsAnswered(t *testing.T) {
+	s := newSupervisor(t, "calls the host")
+	for _, c := range []struct {
+		host answer
+		want string
+	}{
+		{answer{value: `{"found":true}`}, `|{"found":true}`},
+		{answer{err: &capability.Error{Code: capability.Denied, Message: "no"}}, "denied|"},
+	} {
+		r, err := runOne(t, s, c.host)
+		if err != nil || string(r.Response) != c.want || r.Usage.HostCalls != 1 {
+			t.Errorf("reply %+v (%s), %v; want %q", r, r.Response, err, c.want)
+		}
+	}
+	broken := errors.New("disk on fire")
+	if _, err := runOne(t, s, answer{err: broken}); !errors.Is(err, broken) {
+		t.Errorf("a fault of the host: %v, want it as an error", err)
+	}
+}
+
+// Nothing of the caller's environment or descriptors reaches a worker.
+func TestWorkerInheritsNothing(t *testing.T) {
+	t.Setenv("SECRET_TOKEN", "hunter2")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	// As a shell would leave one behind: without close-on-exec.
+	if _, _, errno := syscall.Syscall(syscall.SYS_FCNTL, w.Fd(), syscall.F_SETFD, 0); errno != 0 {
+		t.Fatal(errno)
+	}
+	s := newSupervisor(t, "prints its environment")
+	reply, err := runOne(t, s, nobody{})
+	if err != nil || reply.Verdict != limits.OK {
+		t.Fatalf("%+v, %v", reply, err)
+	}
+	env, fds, _ := strings.Cut(string(reply.Response), "\n--\n")
+	for line := range strings.Lines(env) {
+		name, _, _ := strings.Cut(strings.TrimSpace(line), "=")
+		switch name {
+		case "LANG", "GOTRACEBACK", "GOMAXPROCS":
+		case "FAKE", "PWD", "OLDPWD", "SHLVL", "_": // the script's and its shell's
+		default:
+			t.Errorf("the worker sees %q", line)
+		}
+	}
+	for line := range strings.Lines(fds) {
+		fd, target, _ := strings.Cut(strings.TrimSpace(line), "=")
+		// 0 to 3 are donated; the fake itself has a duplicate of its socket, the
+		// poller's two, and /proc/self/fd open.
+		if fd > "3" && target == "pipe" {
+			t.Errorf("the worker holds descriptor %s", line)
+		}
+	}
+}
+
+func TestContextEndsAStep(t *testing.T) {
+	s := newSupervisor(t, "silent in a step", func(c *supervisor.Config) { c.Limits.StepTime = time.Minute })
+	cause := errors.New("interrupted")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	l, err := s.Open(ctx, []pack.Component{component}, nobody{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	time.AfterFunc(50*time.Millisecond, func() { cancel(cause) })
+	if _, err := l.RunStep(ctx, engine.Call{Step: plan.Apply}); !errors.Is(err, cause) {
+		t.Errorf("err = %v, want the context's cause", err)
+	}
+}
+
+// While one run's worker is killed at each phase, another run goes on.
+func TestDeathAtEachPhaseTouchesNobodyElse(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP} {
+		for _, phase := range []string{"spawned", "hello", "ready", "loaded", "sealed", "invoked"} {
+			t.Run(sig.String()+" at "+phase, func(t *testing.T) {
+				t.Parallel()
+				var once sync.Once
+				victim := newSupervisor(t, "good", func(c *supervisor.Config) {
+					c.Limits.StepTime = 300 * time.Millisecond
+					c.Limits.CompileTime = 300 * time.Millisecond
+					c.StartTime = 5 * time.Second
+					c.Events.Phase = func(pid int, p string) {
+						if p == phase {
+							once.Do(func() { _ = syscall.Kill(pid, sig) })
+						}
+					}
+				})
+				bystander := newSupervisor(t, "good", func(c *supervisor.Config) { c.Limits.StepTime = 10 * time.Second })
+				other, err := bystander.Open(t.Context(), []pack.Component{component}, nobody{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer other.Close()
+				r, err := runOne(t, victim, nobody{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := limits.WorkerCrash
+				if sig == syscall.SIGSTOP {
+					want = limits.Deadline
+				}
+				switch {
+				case r.Verdict == want:
+				case r.Verdict == limits.CompileFailed: // the signal met the compile worker
+				case r.Verdict == limits.OK && phase == "invoked":
+					// The worker may have answered before the signal arrived.
+				default:
+					t.Errorf("verdict %s (%s), want %s", r.Verdict, r.Detail, want)
+				}
+				if want == limits.WorkerCrash && r.Verdict != limits.OK && r.Signal != "SIGKILL" {
+					t.Errorf("signal %q is not named (%s)", r.Signal, r.Detail)
+				}
+				if r, err := other.RunStep(t.Context(), engine.Call{Step: plan.Apply, Request: []byte(`{}`)}); err != nil || r.Verdict != limits.OK {
+					t.Errorf("the other run: %+v, %v", r, err)
+				}
+				if r, err := runOne(t, victim, nobody{}); err != nil || r.Verdict != limits.OK {
+					t.Errorf("the next run: %+v, %v", r, err)
+				}
+			})
+		}
+	}
+}
+
+func TestCompiledCodeIsCached(t *testing.T) {
+	cache, err := codecache.Open(filepath.Join(t.TempDir(), "cache"), codecache.DefaultSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	compiled, spawned := 0, 0
+	s := newSupervisor(t, "good", func(c *supervisor.Config) {
+		c.Cache = cache
+		c.Events.Compiling = func(string) { mu.Lock(); compiled++; mu.Unlock() }
+		c.Events.Spawned = func(int, string) { mu.Lock(); spawned++; mu.Unlock() }
+	})
+	for range 3 {
+		if r, err := runOne(t, s, nobody{}); err != nil || r.Verdict != limits.OK {
+			t.Fatalf("%+v, %v", r, err)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if compiled != 1 || spawned != 4 {
+		t.Errorf("%d compilations and %d processes for three runs, want 1 and 4", compiled, spawned)
+	}
+}
+
+func TestSparesStandReadyAndEndWithTheSupervisor(t *testing.T) {
+	ready := make(chan int, 10)
+	s := newSupervisor(t, "good", func(c *supervisor.Config) {
+		c.Max, c.Spares = 4, 2
+		c.Events.Spawned = func(pid int, role string) {
+			if role == "step" {
+				ready <- pid
+			}
+		}
+	})
+	a, b := <-ready, <-ready
+	s.Close()
+	for _, pid := range []int{a, b} {
+		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+			t.Errorf("spare %d is still there: %v", pid, err)
+		}
+	}
+}

@@ -1,0 +1,5 @@
+;; behaviour: exports nothing
+;; contract: component
+;; verdict: contract_mismatch
+
+(component)

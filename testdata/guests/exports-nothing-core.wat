@@ -1,0 +1,5 @@
+;; behaviour: exports nothing
+;; contract: core
+;; verdict: contract_mismatch
+
+(module)

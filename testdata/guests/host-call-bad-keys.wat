@@ -1,0 +1,46 @@
+;; behaviour: sets keys that are empty, too long and full of terminal escapes
+;; contract: component
+;; verdict: ok
+;; note: traps when one is accepted
+
+(component
+  (import "greentic:provision-host/config@1.0.0" (instance $config
+    (type $error (record (field "code" string) (field "message" string)))
+    (export "host-error" (type $host-error (eq $error)))
+    (export "set" (func (param "key" string) (param "value" string) (result (result (error $host-error)))))))
+
+  (core module $memory
+    (memory (export "memory") 2)
+    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 65536)))
+  (core instance $memory (instantiate $memory))
+  (core func $set (canon lower (func $config "set")
+    (memory $memory "memory") (realloc (func $memory "cabi_realloc"))))
+
+  (core module $guest
+    (import "memory" "memory" (memory 2))
+    (import "host" "set" (func $set (param i32 i32 i32 i32 i32)))
+    (data (i32.const 4) "\10\00\00\00" "\02\00\00\00")
+    (data (i32.const 16) "{}")
+    (data (i32.const 64) "\1b[2J\07")
+    (data (i32.const 80) "true")
+    (func $refused (param $key i32) (param $size i32)
+      (call $set (local.get $key) (local.get $size) (i32.const 80) (i32.const 4) (i32.const 32))
+      (if (i32.eqz (i32.load8_u (i32.const 32))) (then (unreachable))))
+    (func (export "run") (param i32 i32) (result i32)
+      (call $refused (i32.const 64) (i32.const 0))
+      (call $refused (i32.const 64) (i32.const 5))
+      (memory.fill (i32.const 1024) (i32.const 0x41) (i32.const 4096))
+      (call $refused (i32.const 1024) (i32.const 4096))
+      (i32.const 0)))
+  (core instance $guest (instantiate $guest
+    (with "memory" (instance $memory))
+    (with "host" (instance
+      (export "set" (func $set))))))
+
+  (type $failure (record (field "code" string) (field "message" string)))
+  (func $run (param "request" string) (result (result string (error $failure)))
+    (canon lift (core func $guest "run")
+      (memory $memory "memory") (realloc (func $memory "cabi_realloc"))))
+  (instance (export "greentic:provision-step/step@1.0.0")
+    (export "failure" (type $failure))
+    (export "run" (func $run))))

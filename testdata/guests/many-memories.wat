@@ -1,0 +1,36 @@
+;; behaviour: needs 32 memories of 48 MiB, each within the limit of one
+;; contract: component
+;; verdict: memory_limit or trap
+
+(component
+  (core module $memory (memory 768))
+  (core instance (instantiate $memory)) (core instance (instantiate $memory))
+  (core instance (instantiate $memory)) (core instance (instantiate $memory))
+  (core instance (instantiate $memory)) (core instance (instantiate $memory))
+  (core instance (instantiate $memory)) (core instance (instantiate $memory))
+  (core instance (instantiate $memory)) (core instance (instantiate $memory))
+  (core instance (instantiate $memory)) (core instance (instantiate $memory))
+  (core instance (instantiate $memory)) (core instance (instantiate $memory))
+  (core instance (instantiate $memory)) (core instance (instantiate $memory))
+  (core instance (instantiate $memory)) (core instance (instantiate $memory))
+  (core instance (instantiate $memory)) (core instance (instantiate $memory))
+  (core instance (instantiate $memory)) (core instance (instantiate $memory))
+  (core instance (instantiate $memory)) (core instance (instantiate $memory))
+  (core instance (instantiate $memory)) (core instance (instantiate $memory))
+  (core instance (instantiate $memory)) (core instance (instantiate $memory))
+  (core instance (instantiate $memory)) (core instance (instantiate $memory))
+  (core instance (instantiate $memory)) (core instance (instantiate $memory))
+
+  (core module $guest
+    (memory (export "memory") 2)
+    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 65536))
+    (func (export "run") (param i32 i32) (result i32) (unreachable)))
+  (core instance $guest (instantiate $guest))
+
+  (type $failure (record (field "code" string) (field "message" string)))
+  (func $run (param "request" string) (result (result string (error $failure)))
+    (canon lift (core func $guest "run")
+      (memory $guest "memory") (realloc (func $guest "cabi_realloc"))))
+  (instance (export "greentic:provision-step/step@1.0.0")
+    (export "failure" (type $failure))
+    (export "run" (func $run))))

@@ -1,0 +1,34 @@
+;; behaviour: exits, claiming success
+;; contract: component
+;; verdict: guest_error or trap
+
+(component
+  (import "wasi:cli/exit@0.2.6" (instance $exit
+    (export "exit" (func (param "status" (result))))))
+
+  (core module $memory
+    (memory (export "memory") 2)
+    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 65536)))
+  (core instance $memory (instantiate $memory))
+  (core func $exit (canon lower (func $exit "exit")))
+
+  (core module $guest
+    (import "memory" "memory" (memory 2))
+    (import "host" "exit" (func $exit (param i32)))
+    (data (i32.const 4) "\10\00\00\00" "\02\00\00\00")
+    (data (i32.const 16) "{}")
+    (func (export "run") (param i32 i32) (result i32)
+      (call $exit (i32.const 0))
+      (i32.const 0)))
+  (core instance $guest (instantiate $guest
+    (with "memory" (instance $memory))
+    (with "host" (instance
+      (export "exit" (func $exit))))))
+
+  (type $failure (record (field "code" string) (field "message" string)))
+  (func $run (param "request" string) (result (result string (error $failure)))
+    (canon lift (core func $guest "run")
+      (memory $memory "memory") (realloc (func $memory "cabi_realloc"))))
+  (instance (export "greentic:provision-step/step@1.0.0")
+    (export "failure" (type $failure))
+    (export "run" (func $run))))

@@ -1,0 +1,43 @@
+;; behaviour: sleeps for an hour in a host call
+;; contract: component
+;; verdict: deadline
+;; limits: step-timeout=500ms
+
+(component
+  (import "wasi:io/poll@0.2.6" (instance $poll
+    (export "pollable" (type $pollable (sub resource)))
+    (export "[method]pollable.block" (func (param "self" (borrow $pollable))))))
+  (alias export $poll "pollable" (type $pollable))
+  (import "wasi:clocks/monotonic-clock@0.2.6" (instance $clock
+    (export "pollable" (type $the-pollable (eq $pollable)))
+    (export "subscribe-duration" (func (param "when" u64) (result (own $the-pollable))))))
+
+  (core module $memory
+    (memory (export "memory") 2)
+    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 65536)))
+  (core instance $memory (instantiate $memory))
+  (core func $subscribe-duration (canon lower (func $clock "subscribe-duration")))
+  (core func $block (canon lower (func $poll "[method]pollable.block")))
+
+  (core module $guest
+    (import "memory" "memory" (memory 2))
+    (import "host" "subscribe-duration" (func $subscribe-duration (param i64) (result i32)))
+    (import "host" "block" (func $block (param i32)))
+    (data (i32.const 4) "\10\00\00\00" "\02\00\00\00")
+    (data (i32.const 16) "{}")
+    (func (export "run") (param i32 i32) (result i32)
+      (call $block (call $subscribe-duration (i64.const 3_600_000_000_000)))
+      (i32.const 0)))
+  (core instance $guest (instantiate $guest
+    (with "memory" (instance $memory))
+    (with "host" (instance
+      (export "subscribe-duration" (func $subscribe-duration))
+      (export "block" (func $block))))))
+
+  (type $failure (record (field "code" string) (field "message" string)))
+  (func $run (param "request" string) (result (result string (error $failure)))
+    (canon lift (core func $guest "run")
+      (memory $memory "memory") (realloc (func $memory "cabi_realloc"))))
+  (instance (export "greentic:provision-step/step@1.0.0")
+    (export "failure" (type $failure))
+    (export "run" (func $run))))

@@ -1,0 +1,32 @@
+;; behaviour: imports a known function with another type
+;; contract: component
+;; verdict: contract_mismatch
+
+(component
+  (import "greentic:provision-host/config@1.0.0" (instance $config
+    (export "set" (func (param "key" u32) (param "value" u32)))))
+
+  (core module $memory
+    (memory (export "memory") 2)
+    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 65536)))
+  (core instance $memory (instantiate $memory))
+  (core func $set (canon lower (func $config "set")))
+
+  (core module $guest
+    (import "memory" "memory" (memory 2))
+    (import "host" "set" (func $set (param i32 i32)))
+    (data (i32.const 4) "\10\00\00\00" "\02\00\00\00")
+    (data (i32.const 16) "{}")
+    (func (export "run") (param i32 i32) (result i32) (i32.const 0)))
+  (core instance $guest (instantiate $guest
+    (with "memory" (instance $memory))
+    (with "host" (instance
+      (export "set" (func $set))))))
+
+  (type $failure (record (field "code" string) (field "message" string)))
+  (func $run (param "request" string) (result (result string (error $failure)))
+    (canon lift (core func $guest "run")
+      (memory $memory "memory") (realloc (func $memory "cabi_realloc"))))
+  (instance (export "greentic:provision-step/step@1.0.0")
+    (export "failure" (type $failure))
+    (export "run" (func $run))))

@@ -1,0 +1,7 @@
+;; apply: runs only when the question was answered.
+(module
+  (memory (export "memory") 1)
+  (data (i32.const 0)
+    "{\"plan\":{\"notes\":[\"the question was answered\"]}}")
+  (func (export "run") (param $request i32) (param $request-size i32) (result i32 i32)
+    (i32.const 0) (i32.const 48)))

@@ -1,0 +1,18 @@
+package worker
+
+import "strings"
+
+// lineCost is what a log line costs beside its text, so that a million empty
+// lines are bounded too.
+const lineCost = 16
+
+// toValid makes hostile text valid UTF-8, which the wire demands.
+func toValid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+// bounded cuts s to maxDetail bytes.
+func bounded(s string) string {
+	if len(s) > maxDetail {
+		s = s[:maxDetail] // a rune cut in half becomes one replacement character
+	}
+	return toValid(s)
+}
