@@ -13,24 +13,24 @@
 // The two sides take turns; each state has one speaker. ► is the supervisor, ◄
 // the worker:
 //
-//	 new ─◄Hello─► greeted ─►Welcome─► raising ─◄Refused─► over
-//	                                      │
-//	                                   ◄Ready
-//	             ┌────────────────────────┴────────────┐
-//	        role "step"                          role "compile"
-//	             ▼                                     ▼
-//	            load ─►Load─► loading               compile ─►Compile─► compiling
-//	           │  ▲              │                     ▲                   │
-//	           │  └───◄Loaded────┘                     └─────◄Compiled─────┘
-//	         ►Seal
-//	           ▼
-//	        sealing ─◄Refused─► over
-//	           │
-//	        ◄Sealed
-//	           ▼
-//	        sealed ─►Invoke─► running ─◄HostCall─► calling
-//	           ▲               │   ▲                  │
-//	           └───◄Result─────┘   └───►HostReply─────┘
+//	new ─◄Hello─► greeted ─►Welcome─► raising ─◄Refused─► over
+//	                                     │
+//	                                  ◄Ready
+//	            ┌────────────────────────┴────────────┐
+//	       role "step"                          role "compile"
+//	            ▼                                     ▼
+//	           load ─►Load─► loading               compile ─►Compile─► compiling
+//	          │  ▲              │                     ▲                   │
+//	          │  └───◄Loaded────┘                     └─────◄Compiled─────┘
+//	        ►Seal
+//	          ▼
+//	       sealing ─◄Refused─► over
+//	          │
+//	       ◄Sealed
+//	          ▼
+//	       sealed ─►Invoke─► running ─◄HostCall─► calling
+//	          ▲               │   ▲                  │
+//	          └───◄Result─────┘   └───►HostReply─────┘
 //
 // Bye leads from greeted, load, compile and sealed to over. Nothing follows
 // over.

@@ -544,3 +544,27 @@ func BenchmarkInvoke(b *testing.B) {
 		})
 	}
 }
+
+// With no descriptor left, the kernel drops what was sent and says only that
+// the control message was cut.
+func TestNoDescriptorLeft(t *testing.T) {
+	s, w := pairOf(t)
+	f := file(t, "")
+	if _, err := s.WriteFiles([]byte("x"), []*os.File{f}); err != nil {
+		t.Fatal(err)
+	}
+	var was unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: was.Max}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.Read(make([]byte, 1))
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(err, ipc.ErrFiles) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,51 @@
+// Package workertest gives tests the real step-worker binary, built from this
+// tree once for each test binary.
+//
+// A package that uses it has
+//
+//	func TestMain(m *testing.M) { workertest.Main(m) }
+package workertest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/greentic-ai/greentic-provision/internal/leakcheck"
+)
+
+// Path is the binary, valid inside Main.
+var Path string
+
+// Dir is the directory that holds it and nothing else; tests may build further
+// programs into it.
+var Dir string
+
+// Main builds the worker, runs the tests with a check for leaks, removes the
+// binary and exits.
+func Main(m leakcheck.Tests) { os.Exit(run(m)) }
+
+func run(m leakcheck.Tests) int {
+	var err error
+	if Dir, err = os.MkdirTemp("", "step-worker-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(Dir)
+	if Path, err = Build("step-worker"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return leakcheck.Checked(m).Run()
+}
+
+// Build builds the command of this module into Dir and gives its path.
+func Build(command string) (string, error) {
+	path := filepath.Join(Dir, command)
+	cmd := exec.Command("go", "build", "-o", path, "github.com/greentic-ai/greentic-provision/cmd/"+command)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", command, err, out)
+	}
+	return path, nil
+}
