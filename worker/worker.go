@@ -155,23 +155,19 @@ func wireWalls(walls []limits.Wall) []ipc.Wall {
 // maxDetail bounds the text of a failure on the wire, in bytes.
 const maxDetail = 4096
 
-// read takes f and gives its bytes.
-func read(f *os.File, size uint64) ([]byte, error) {
-	defer f.Close()
-	return memfd.Read(f, int(size))
-}
-
 func (s *session) load(m *ipc.Load, f *os.File) *ipc.Loaded {
 	loaded := &ipc.Loaded{Component: m.Component, Verdict: string(limits.OK)}
 	fail := func(v limits.Verdict, err error) *ipc.Loaded {
 		loaded.Verdict, loaded.Detail = string(v), bounded(err.Error())
 		return loaded
 	}
-	code, err := read(f, m.Size)
+	defer f.Close()
+	code, unmap, err := memfd.Map(f, int(m.Size))
 	if err != nil {
 		return fail(limits.HostFault, err)
 	}
 	p, err := s.runtime.Load(code, component.Layer(m.Layer))
+	unmap()
 	if err != nil {
 		return fail(limits.HostFault, fmt.Errorf("load native code: %w", err))
 	}
@@ -212,14 +208,16 @@ func names(items []component.Item) []string {
 }
 
 func (s *session) compile(m *ipc.Compile, source, out *os.File) *ipc.Compiled {
+	defer source.Close()
 	defer out.Close()
 	fail := func(err error) *ipc.Compiled {
 		return &ipc.Compiled{Verdict: string(limits.CompileFailed), Detail: bounded(err.Error())}
 	}
-	wasm, err := read(source, m.Size)
+	wasm, unmap, err := memfd.Map(source, int(m.Size))
 	if err != nil {
 		return fail(err)
 	}
+	defer unmap()
 	code, layer, err := s.runtime.Compile(wasm)
 	if err != nil {
 		return fail(err)

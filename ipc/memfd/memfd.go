@@ -33,25 +33,23 @@ func New(name string, data []byte) (*os.File, error) {
 	return f, nil
 }
 
+// Map maps a sealed file that must hold exactly size bytes and gives them with
+// the func that takes them away again. A read-only mapping does not count
+// against RLIMIT_DATA, and a sealed file cannot shrink under it. size must not be
+// 0.
+func Map(f *os.File, size int) (b []byte, unmap func(), err error) {
+	if err := holds(f, size); err != nil {
+		return nil, nil, err
+	}
+	return mapped(f, size)
+}
+
 // Read reads a file that must hold exactly size bytes. It needs no system call
 // but pread64. The two probes come before the memory for size bytes: a claim
 // that is too large costs nothing. Size itself must be capped by the caller,
 // since a hole in the file looks like zeros.
 func Read(f *os.File, size int) ([]byte, error) {
-	var probe [1]byte
-	if size < 0 {
-		return nil, fmt.Errorf("memfd %s: a size of %d bytes", f.Name(), size)
-	}
-	if size > 0 {
-		if _, err := f.ReadAt(probe[:], int64(size)-1); err == io.EOF {
-			return nil, fmt.Errorf("memfd %s: shorter than %d bytes", f.Name(), size)
-		} else if err != nil {
-			return nil, err
-		}
-	}
-	if _, err := f.ReadAt(probe[:], int64(size)); err == nil {
-		return nil, fmt.Errorf("memfd %s: longer than %d bytes", f.Name(), size)
-	} else if !errors.Is(err, io.EOF) {
+	if err := holds(f, size); err != nil {
 		return nil, err
 	}
 	b := make([]byte, size)
@@ -59,4 +57,26 @@ func Read(f *os.File, size int) ([]byte, error) {
 		return nil, fmt.Errorf("memfd %s: %w", f.Name(), err)
 	}
 	return b, nil
+}
+
+// holds checks that f has exactly size bytes, by looking at its last one and the
+// one behind it.
+func holds(f *os.File, size int) error {
+	var probe [1]byte
+	if size < 0 {
+		return fmt.Errorf("memfd %s: a size of %d bytes", f.Name(), size)
+	}
+	if size > 0 {
+		if _, err := f.ReadAt(probe[:], int64(size)-1); err == io.EOF {
+			return fmt.Errorf("memfd %s: shorter than %d bytes", f.Name(), size)
+		} else if err != nil {
+			return err
+		}
+	}
+	if _, err := f.ReadAt(probe[:], int64(size)); err == nil {
+		return fmt.Errorf("memfd %s: longer than %d bytes", f.Name(), size)
+	} else if !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
 }

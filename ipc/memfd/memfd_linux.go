@@ -46,3 +46,20 @@ func Seal(f *os.File) error {
 	}
 	return nil
 }
+
+func mapped(f *os.File, size int) (b []byte, unmap func(), err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, nil, fmt.Errorf("memfd %s: %w", f.Name(), err)
+	}
+	var failed error
+	if err := raw.Control(func(fd uintptr) {
+		b, failed = unix.Mmap(int(fd), 0, size, unix.PROT_READ, unix.MAP_PRIVATE)
+	}); err != nil {
+		failed = err
+	}
+	if failed != nil {
+		return nil, nil, fmt.Errorf("memfd %s: mmap: %w", f.Name(), failed)
+	}
+	return b, func() { _ = unix.Munmap(b) }, nil
+}

@@ -18,3 +18,7 @@ func Empty(name string) (*os.File, error) {
 func Seal(f *os.File) error {
 	return fmt.Errorf("memfd %s: seal: %w", f.Name(), limits.ErrUnsupported)
 }
+
+func mapped(*os.File, int) ([]byte, func(), error) {
+	return nil, nil, fmt.Errorf("memfd: %w", limits.ErrUnsupported)
+}
