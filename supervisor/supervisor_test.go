@@ -13,7 +13,7 @@ import (
 
 	"github.com/greentic-ai/greentic-provision/capability"
 	"github.com/greentic-ai/greentic-provision/engine"
-	"github.com/greentic-ai/greentic-provision/internal/leakcheck"
+	"github.com/greentic-ai/greentic-provision/internal/workertest"
 	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/pack"
 	"github.com/greentic-ai/greentic-provision/plan"
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 		runFake(os.Getenv("FAKE"))
 		os.Exit(0)
 	}
-	leakcheck.Main(m)
+	workertest.Main(m)
 }
 
 // component is what the fakes are handed; they do not look at it.
