@@ -100,6 +100,8 @@ func TestCall(t *testing.T) {
 		{op: "config.set", args: `{"key":"a","value":""}`, code: capability.Invalid},
 		{op: "config.set", args: `{"key":"a","value":"plain"}`, code: capability.Invalid},
 		{op: "config.set", args: `{"key":"a","value":"1 2"}`, code: capability.Invalid},
+		{op: "config.set", args: `{"key":"a","value":"1e308"}`, reply: `{}`},
+		{op: "config.set", args: `{"key":"a","value":"[1e309]"}`, code: capability.Invalid},
 		{op: "config.set", args: `{"key":"a","value":"{\"x\":1,\"x\":2}"}`, code: capability.Invalid},
 		{op: "config.set", args: `{"key":"a","value":"` + deep + `"}`, reply: `{}`},
 		{op: "config.set", args: `{"key":"a","value":"[` + deep + `]"}`, code: capability.Invalid},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -59,8 +60,8 @@ func (e *StateError) Error() string {
 }
 
 // ParseState reads a state file strictly: unknown or repeated members, wrong
-// types, invalid UTF-8, nesting beyond 64 and anything after the object are
-// errors (*StateError).
+// types, invalid UTF-8, nesting beyond 64, numbers beyond a float64 and anything
+// after the object are errors (*StateError).
 func ParseState(b []byte) (State, error) {
 	if len(b) > MaxState {
 		return State{}, &StateError{Reason: fmt.Sprintf("the file has %d bytes, over the limit of %d", len(b), MaxState)}
@@ -170,8 +171,9 @@ func (s State) ForGuest() json.RawMessage {
 }
 
 // readJSON checks that b is one JSON value, with no name twice in an object,
-// valid UTF-8, and nested no deeper than maxDepth. It gives the kind of the
-// value: '{' for an object.
+// valid UTF-8, nested no deeper than maxDepth, and no number beyond what other
+// readers of the plan can hold (a float64). It gives the kind of the value: '{'
+// for an object.
 func readJSON(b []byte) (jsontext.Kind, *StateError) {
 	d := jsontext.NewDecoder(bytes.NewReader(b))
 	kind := d.PeekKind()
@@ -179,8 +181,14 @@ func readJSON(b []byte) (jsontext.Kind, *StateError) {
 		if !first && d.StackDepth() == 0 {
 			break
 		}
-		if _, err := d.ReadToken(); err != nil {
+		tok, err := d.ReadToken()
+		if err != nil {
 			return 0, syntaxError(err)
+		}
+		if tok.Kind() == '0' {
+			if _, err := strconv.ParseFloat(tok.String(), 64); err != nil {
+				return 0, &StateError{Path: string(d.StackPointer()), Reason: "a number is too large"}
+			}
 		}
 		if d.StackDepth() > maxDepth {
 			return 0, &StateError{Path: "", Reason: fmt.Sprintf("nested deeper than %d", maxDepth)}

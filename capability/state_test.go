@@ -46,6 +46,7 @@ func TestParseStateErrors(t *testing.T) {
 		{`{"config":{"` + strings.Repeat("k", 513) + `":1}}`, "/config/" + strings.Repeat("k", 513), "over the limit of 512"},
 		{`{"config":{"a":` + deep(63) + `}}`, "", "nested deeper than 64"},
 		{"{\"config\":{\"a\":\"\xff\"}}", "", "not valid JSON"},
+		{`{"config":{"a":[0,-1e999]}}`, "/config/a/1", "too large"},
 		{`{"secrets":{"A":hunter2}}`, "/secrets/A", "not valid JSON"},
 		{`{"secrets":{"A":{"v":"hunter2"}}}`, "/secrets/A", "is not what belongs here"},
 		{`{"secrets":{"A":72}}`, "/secrets/A", "number is not what belongs here"},

@@ -1,7 +1,6 @@
 package component
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -96,17 +95,32 @@ func (f *Func) Is(wit string) bool {
 }
 
 // Supported says whether values of all the function's types can cross the border
-// to the host: none of them is Unsupported.
+// to the host: none of them is Unsupported, and there are no more than 65,536 of
+// them, parts of types counted.
 func (f *Func) Supported() bool {
-	return !slices.ContainsFunc(f.Params, func(p Field) bool { return !p.Type.supported() }) && f.Result.supported()
+	left := 1 << 16
+	for _, p := range f.Params {
+		if !p.Type.supported(&left) {
+			return false
+		}
+	}
+	return f.Result.supported(&left)
 }
 
-func (t *Type) supported() bool {
+func (t *Type) supported(left *int) bool {
 	if t == nil {
 		return true
 	}
-	return t.Kind != Unsupported && t.Elem.supported() && t.Ok.supported() && t.Err.supported() &&
-		!slices.ContainsFunc(t.Fields, func(f Field) bool { return !f.Type.supported() })
+	*left--
+	if *left < 0 || t.Kind == Unsupported || !t.Elem.supported(left) || !t.Ok.supported(left) || !t.Err.supported(left) {
+		return false
+	}
+	for _, f := range t.Fields {
+		if !f.Type.supported(left) {
+			return false
+		}
+	}
+	return true
 }
 
 // Abbreviate gives String as Quote shows it, written no further than needed.

@@ -94,6 +94,8 @@ func TestSupported(t *testing.T) {
 		"in an ok":      {Func{Result: &Type{Kind: Result, Ok: bad}}, false},
 		"in an err":     {Func{Result: &Type{Kind: Result, Err: bad}}, false},
 		"in a record":   {Func{Result: &Type{Kind: Record, Fields: []Field{{Name: "a", Type: &Type{Kind: U8}}, {Name: "b", Type: bad}}}}, false},
+		"large":         {Func{Result: wide(9)}, true},
+		"too large":     {Func{Result: wide(60)}, false},
 		"label by name": {Func{Result: &Type{Kind: Enum, Labels: []string{"unsupported"}}}, true},
 	} {
 		if got := c.f.Supported(); got != c.want {

@@ -43,8 +43,8 @@ type Reply struct {
 
 // LogLine is a line the guest logged; hostile text.
 type LogLine struct {
-	Level string
-	Text  string
+	Level string `json:"level"`
+	Text  string `json:"text"`
 }
 
 // Timing is volatile: it never enters the canonical result.

@@ -1,4 +1,3 @@
-// Package pack reads Greentic packs.
 package pack
 
 import (
@@ -12,7 +11,7 @@ type Blueprint struct {
 	Form     Form     // how the pack lay on disk
 	Digest   string   // "sha256:<hex>" over the entries (see Digest rule in the package comment)
 	Manifest Manifest // identity
-	Setup    Flow     // the flow that setup runs
+	Setup    Flow     // the flow that setup runs; without ID for PatternNone
 	Pattern  Pattern
 	// Steps has one entry per lifecycle step, in lifecycle order.
 	Steps []StepRef
@@ -30,6 +29,12 @@ type Form string
 const (
 	FormZip Form = "zip"
 	FormDir Form = "directory"
+)
+
+// The generations of manifest that this version reads.
+const (
+	GenerationProvisioning = "provisioning" // pack.json, manifest.json
+	GenerationPackV1       = "pack-v1"      // manifest.cbor
 )
 
 // Manifest is the pack's identity, whatever generation it was written in.
@@ -59,6 +64,7 @@ type Pattern string
 const (
 	PatternSteps     Pattern = "steps"     // one binary per step
 	PatternComponent Pattern = "component" // one binary, told the step by its input
+	PatternNone      Pattern = "none"      // provisioning:none: nothing to run, and that is success
 )
 
 // StepRef resolves one step. Component is an index into Blueprint.Components, or

@@ -37,7 +37,8 @@ func fakeWorker(t *testing.T, personality string) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "step-worker")
-	script := fmt.Sprintf("#!/bin/sh\nFAKE='%s' exec '%s' \"$@\"\n", personality, self)
+	// GORACE: a race build of this binary sleeps a second before it exits.
+	script := fmt.Sprintf("#!/bin/sh\nGORACE=atexit_sleep_ms=0 FAKE='%s' exec '%s' \"$@\"\n", personality, self)
 	// A process forked while the script is open for writing would hold it open,
 	// and executing it fail with ETXTBSY.
 	syscall.ForkLock.RLock()

@@ -249,7 +249,7 @@ func TestWorkerInheritsNothing(t *testing.T) {
 		name, _, _ := strings.Cut(strings.TrimSpace(line), "=")
 		switch name {
 		case "LANG", "GOTRACEBACK", "GOMAXPROCS":
-		case "FAKE", "PWD", "OLDPWD", "SHLVL", "_": // the script's and its shell's
+		case "FAKE", "GORACE", "PWD", "OLDPWD", "SHLVL", "_": // the script's and its shell's
 		default:
 			t.Errorf("the worker sees %q", line)
 		}

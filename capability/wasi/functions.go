@@ -72,7 +72,8 @@ var interfaces = map[string]iface{
 			if err != nil {
 				return nil, err
 			}
-			return p.at <= h.mono, h.look()
+			ready := p.at <= h.mono
+			return ready, h.look()
 		}},
 		"[method]pollable.block": {"func(borrow)", func(h *Host, args []component.Value) (component.Value, error) {
 			_, err := h.poll(args)
@@ -86,7 +87,8 @@ var interfaces = map[string]iface{
 
 	"wasi:clocks/monotonic-clock": {
 		"now": {"func() -> u64", func(h *Host, _ []component.Value) (component.Value, error) {
-			return uint64(h.mono), h.look()
+			t := h.mono // read before the look moves it
+			return uint64(t), h.look()
 		}},
 		"resolution": {"func() -> u64", func(*Host, []component.Value) (component.Value, error) {
 			return uint64(time.Microsecond), nil

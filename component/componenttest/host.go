@@ -15,6 +15,16 @@ import (
 
 type contextKey struct{}
 
+// grow uses n frames of stack.
+func grow(n int) int {
+	var frame [64]int
+	frame[n%64] = n
+	if n > 0 {
+		return grow(n-1) + frame[n%64]
+	}
+	return 1
+}
+
 func testHostFuncs(t *testing.T, rt component.Runtime) {
 	u32 := typ(component.U32)
 	p := Load(t, rt, Relay(u32))
@@ -53,13 +63,35 @@ func testHostFuncs(t *testing.T, rt component.Runtime) {
 		if !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("the panic value is lost: %v", err)
 		}
-		host = func(context.Context, []component.Value) (component.Value, error) {
-			var m map[string]int
-			m["x"] = 1
-			return nil, nil
+		host = func(_ context.Context, args []component.Value) (component.Value, error) {
+			return nil, []error{}[len(args)]
 		}
 		_, err = call(Instantiate(t, p, imports), "echo", uint32(1))
 		wantTrap(t, err, component.TrapHost)
+	})
+	// Go moves a goroutine's stack when it grows, and looks at every pointer on
+	// it then. Engines may have odd ones for what is empty.
+	t.Run("stack growth", func(t *testing.T) {
+		in := Instantiate(t, Load(t, rt, `(component
+		  (import "f" (func $f))
+		  (core func $f (canon lower (func $f)))
+		  (core module $m (import "" "f" (func $f)) (func (export "f") (call $f)))
+		  (core instance $i (instantiate $m (with "" (instance (export "f" (func $f))))))
+		  (func (export "f") (canon lift (core func $i "f"))))`), component.Imports{"": {Funcs: map[string]component.HostFunc{
+			"f": func(context.Context, []component.Value) (component.Value, error) {
+				if grow(10_000) == 0 {
+					return nil, errors.New("unreachable")
+				}
+				return nil, nil
+			}}}})
+		done := make(chan error)
+		go func() { // on a stack that is still small
+			_, err := call(in, "f")
+			done <- err
+		}()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	})
 	t.Run("wrong result", func(t *testing.T) {
 		for _, v := range (vals{nil, "text", int32(1), uint64(1)}) {

@@ -66,8 +66,9 @@ func (n importName) String() string {
 
 // exportedFunc is an exported function and where the engine finds it.
 type exportedFunc struct {
-	typ   *component.Func
-	index *C.wasmtime_component_export_index_t
+	typ       *component.Func
+	supported bool // every part of typ can be converted
+	index     *C.wasmtime_component_export_index_t
 }
 
 // exportKey joins an export path; names of the component model have no NUL.

@@ -6,6 +6,7 @@ package wasmtime
 import "C"
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"runtime"
@@ -107,12 +108,17 @@ var settings = []struct {
 	{"simd", true, func(c *C.wasm_config_t, on C.bool) { C.wasmtime_config_wasm_simd_set(c, on) }},
 	{"tail_call", true, func(c *C.wasm_config_t, on C.bool) { C.wasmtime_config_wasm_tail_call_set(c, on) }},
 
+	// Off, the engine panics, and so aborts, on compiling any component that
+	// passes a string or list from one of its components to another: the
+	// adapters it generates use two memories (adapt.rs, "invalid adapter module
+	// generated"). StoreLimits.Memories bounds what guests make of it.
+	{"multi_memory", true, func(c *C.wasm_config_t, on C.bool) { C.wasmtime_config_wasm_multi_memory_set(c, on) }},
+
 	{"relaxed_simd", false, func(c *C.wasm_config_t, on C.bool) { C.wasmtime_config_wasm_relaxed_simd_set(c, on) }},
 	{"relaxed_simd_deterministic", true, func(c *C.wasm_config_t, on C.bool) { C.wasmtime_config_wasm_relaxed_simd_deterministic_set(c, on) }},
 	{"threads", false, func(c *C.wasm_config_t, on C.bool) { C.wasmtime_config_wasm_threads_set(c, on) }},
 	{"function_references", false, func(c *C.wasm_config_t, on C.bool) { C.wasmtime_config_wasm_function_references_set(c, on) }},
 	{"gc", false, func(c *C.wasm_config_t, on C.bool) { C.wasmtime_config_wasm_gc_set(c, on) }},
-	{"multi_memory", false, func(c *C.wasm_config_t, on C.bool) { C.wasmtime_config_wasm_multi_memory_set(c, on) }},
 	{"memory64", false, func(c *C.wasm_config_t, on C.bool) { C.wasmtime_config_wasm_memory64_set(c, on) }},
 	{"wide_arithmetic", false, func(c *C.wasm_config_t, on C.bool) { C.wasmtime_config_wasm_wide_arithmetic_set(c, on) }},
 	{"exceptions", false, func(c *C.wasm_config_t, on C.bool) { C.wasmtime_config_wasm_exceptions_set(c, on) }},
@@ -194,13 +200,13 @@ func checkModule() error {
 }
 
 // acquire gives the engine and holds off Close until release is called.
-func (r *Runtime) acquire() *C.wasm_engine_t {
+func (r *Runtime) acquire() (*C.wasm_engine_t, error) {
 	r.mu.RLock()
 	if r.engine == nil {
 		r.mu.RUnlock()
-		panic("wasmtime: use of a closed Runtime")
+		return nil, errors.New("wasmtime: the runtime is closed")
 	}
-	return r.engine
+	return r.engine, nil
 }
 
 func (r *Runtime) release() { r.mu.RUnlock() }
@@ -217,8 +223,8 @@ func (r *Runtime) Interrupt() {
 	}
 }
 
-// Close releases the engine. Programs loaded by it stay usable, but can no
-// longer be interrupted.
+// Close releases the engine. Instances that exist stay usable, but can no longer
+// be interrupted; nothing new can be compiled, loaded or instantiated.
 func (r *Runtime) Close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -230,9 +236,13 @@ func (r *Runtime) Close() {
 
 // Compile turns wasm into native code for this machine. The layer is read from
 // the preamble; anything that is not a wasm binary is taken for the text
-// format. CPU and memory use are those of the input's choosing.
+// format. CPU and memory use are those of the input's choosing. A core module
+// that names a function with more than 1 KiB loses its debug names.
 func (r *Runtime) Compile(wasm []byte) ([]byte, component.Layer, error) {
-	engine := r.acquire()
+	engine, err := r.acquire()
+	if err != nil {
+		return nil, "", err
+	}
 	defer r.release()
 	layer, ok := component.LayerOf(wasm)
 	if !ok {
@@ -240,14 +250,13 @@ func (r *Runtime) Compile(wasm []byte) ([]byte, component.Layer, error) {
 		if err != nil {
 			return nil, "", err
 		}
-		defer C.wasm_byte_vec_delete(&binary)
-		wasm = vecBytes(&binary)
+		wasm = binary
 		if layer, ok = component.LayerOf(wasm); !ok {
 			return nil, "", errors.New("wasmtime: neither a core module nor a component")
 		}
 	}
+	wasm = dropLongNames(wasm)
 	var code C.wasm_byte_vec_t
-	var err error
 	if layer == component.LayerComponent {
 		err = compileComponent(engine, wasm, &code)
 	} else {
@@ -258,7 +267,7 @@ func (r *Runtime) Compile(wasm []byte) ([]byte, component.Layer, error) {
 		return nil, "", err
 	}
 	defer C.wasm_byte_vec_delete(&code)
-	return append([]byte(nil), vecBytes(&code)...), layer, nil
+	return bytes.Clone(vecBytes(&code)), layer, nil
 }
 
 // Load takes code that Compile gave, for a runtime of the same Key. The engine
@@ -266,7 +275,10 @@ func (r *Runtime) Compile(wasm []byte) ([]byte, component.Layer, error) {
 // trusts the rest. code is borrowed for the call. Load maps executable memory;
 // Instantiate and Call do not.
 func (r *Runtime) Load(code []byte, layer component.Layer) (component.Program, error) {
-	engine := r.acquire()
+	engine, err := r.acquire()
+	if err != nil {
+		return nil, err
+	}
 	defer r.release()
 	if len(code) == 0 {
 		return nil, errors.New("wasmtime: load: no code")
@@ -280,18 +292,19 @@ func (r *Runtime) Load(code []byte, layer component.Layer) (component.Program, e
 	return nil, fmt.Errorf("wasmtime: load: unknown layer %q", layer)
 }
 
-// wat2wasm gives a vector the caller deletes.
-func wat2wasm(text []byte) (C.wasm_byte_vec_t, error) {
-	var out C.wasm_byte_vec_t
+// wat2wasm turns the text format into a binary.
+func wat2wasm(text []byte) ([]byte, error) {
 	if len(text) == 0 {
-		return out, errors.New("wasmtime: compile: empty input")
+		return nil, errors.New("wasmtime: compile: empty input")
 	}
+	var out C.wasm_byte_vec_t
 	e := C.wasmtime_wat2wasm((*C.char)(unsafe.Pointer(unsafe.SliceData(text))), C.size_t(len(text)), &out)
 	runtime.KeepAlive(text)
 	if e != nil {
-		return out, fmt.Errorf("wasmtime: compile: not wasm, and as text: %s", takeMessage(e))
+		return nil, fmt.Errorf("wasmtime: compile: not wasm, and as text: %s", takeMessage(e))
 	}
-	return out, nil
+	defer C.wasm_byte_vec_delete(&out)
+	return bytes.Clone(vecBytes(&out)), nil
 }
 
 // vecBytes borrows the bytes of v.

@@ -87,7 +87,10 @@ func (p *Program) Instantiate(ctx context.Context, limits component.StoreLimits,
 		p.unuse()
 		return nil, err
 	}
-	in.open(limits)
+	if err := in.open(limits); err != nil {
+		p.unuse()
+		return nil, err
+	}
 	if err := in.start(ctx); err != nil {
 		in.Close()
 		return nil, err
@@ -95,13 +98,17 @@ func (p *Program) Instantiate(ctx context.Context, limits component.StoreLimits,
 	return in, nil
 }
 
-func (in *Instance) open(limits component.StoreLimits) {
-	engine := in.prog.rt.acquire()
+func (in *Instance) open(limits component.StoreLimits) error {
+	engine, err := in.prog.rt.acquire()
+	if err != nil {
+		return err
+	}
 	defer in.prog.rt.release()
 	// The store owns the handle: goStoreFinalize deletes it.
 	in.store = C.shim_store_new(engine, C.uintptr_t(cgo.NewHandle(in)), C.int64_t(limits.MemoryBytes),
 		C.int64_t(limits.TableElements), C.int64_t(limits.Instances), C.int64_t(limits.Tables), C.int64_t(limits.Memories))
 	in.ctx = C.wasmtime_store_context(in.store)
+	return nil
 }
 
 func (in *Instance) start(ctx context.Context) error {
@@ -177,7 +184,7 @@ func (in *Instance) Call(ctx context.Context, path []string, args []component.Va
 	if f == nil {
 		return nil, fmt.Errorf("wasmtime: no exported function %q", strings.Join(path, "#"))
 	}
-	if !supported(f.typ) {
+	if !f.supported {
 		return nil, fmt.Errorf("wasmtime: function %q has a parameter or result of an unsupported type", strings.Join(path, "#"))
 	}
 	if len(args) != len(f.typ.Params) {

@@ -239,11 +239,11 @@ func ownLabel(labels []string, name *C.wasm_name_t) (string, error) {
 	return "", fmt.Errorf("the engine gave an unknown label %q", b)
 }
 
-func (l *lifting) handle(any *C.wasmtime_component_resource_any_t, t *component.Type) (component.Value, error) {
+func (l *lifting) handle(r *C.wasmtime_component_resource_any_t, t *component.Type) (component.Value, error) {
 	h := component.Handle{Own: t.Kind == component.Own}
 	if _, hosts := l.in.prog.hostTypes[t]; hosts {
 		var index, rep C.uint32_t
-		if e := C.shim_resource_take(l.ctx, any, &index, &rep); e != nil {
+		if e := C.shim_resource_take(l.ctx, r, &index, &rep); e != nil {
 			return nil, errors.New(takeMessage(e))
 		}
 		if int(index) >= len(l.in.resources) {
@@ -256,7 +256,7 @@ func (l *lifting) handle(any *C.wasmtime_component_resource_any_t, t *component.
 	if err := l.spend(1, int64(unsafe.Sizeof(GuestResource{}))); err != nil {
 		return nil, err
 	}
-	g := &GuestResource{in: l.in, any: C.wasmtime_component_resource_any_clone(any), owned: h.Own}
+	g := &GuestResource{in: l.in, handle: C.wasmtime_component_resource_any_clone(r), owned: h.Own}
 	if l.in.guests == nil {
 		l.in.guests = map[*GuestResource]struct{}{}
 	}

@@ -30,7 +30,7 @@ type lowering struct {
 
 // madeHandle is the engine's form of a handle to a host resource.
 type madeHandle struct {
-	any      *C.wasmtime_component_resource_any_t
+	handle   *C.wasmtime_component_resource_any_t
 	borrowed bool
 }
 
@@ -83,7 +83,7 @@ func (l *lowering) abandon() {
 // given up on the store.
 func (l *lowering) forget() {
 	for _, m := range l.made {
-		C.wasmtime_component_resource_any_delete(m.any)
+		C.wasmtime_component_resource_any_delete(m.handle)
 	}
 	for _, g := range l.taken {
 		g.free()
@@ -109,10 +109,10 @@ func (l *lowering) done() {
 // drop takes a handle out of the engine's table. Handles made here have no
 // destructor, so nobody is told.
 func (l *lowering) drop(m madeHandle) {
-	if e := C.wasmtime_component_resource_any_drop(l.ctx, m.any); e != nil {
+	if e := C.wasmtime_component_resource_any_drop(l.ctx, m.handle); e != nil {
 		C.wasmtime_error_delete(e)
 	}
-	C.wasmtime_component_resource_any_delete(m.any)
+	C.wasmtime_component_resource_any_delete(m.handle)
 }
 
 // value writes v into dst, which is zeroed arena memory.
@@ -212,10 +212,11 @@ func (l *lowering) list(dst *cval, t *component.Type, v component.Value) error {
 		if !ok {
 			return wrongType(t, v)
 		}
-		data, err := l.arena.vals(len(b))
-		if err != nil || len(b) == 0 {
+		p, err := l.arena.raw(len(b), unsafe.Sizeof(cval{}))
+		if err != nil || p == nil {
 			return err
 		}
+		data := (*cval)(p)
 		C.shim_bytes_lower(data, bytesPtr(b), C.size_t(len(b)))
 		out.size, out.data = C.size_t(len(b)), data
 		return nil
@@ -416,12 +417,12 @@ func (l *lowering) handle(dst *cval, t *component.Type, v component.Value) error
 	}
 	// As an own handle also when it is lent: making a borrow outside of a call
 	// underflows in the engine (resource_lower_borrow takes the last scope).
-	var any *C.wasmtime_component_resource_any_t
-	if e := C.shim_resource_new(l.ctx, C.uint32_t(i), C.uint32_t(h.Rep), &any); e != nil {
+	var r *C.wasmtime_component_resource_any_t
+	if e := C.shim_resource_new(l.ctx, C.uint32_t(i), C.uint32_t(h.Rep), &r); e != nil {
 		return errors.New(takeMessage(e))
 	}
-	l.made = append(l.made, madeHandle{any: any, borrowed: !own})
-	*out = any
+	l.made = append(l.made, madeHandle{handle: r, borrowed: !own})
+	*out = r
 	return nil
 }
 
@@ -432,7 +433,7 @@ func (l *lowering) guest(out **C.wasmtime_component_resource_any_t, own bool, h 
 		return errors.New("not a handle to a guest's resource")
 	case g.in != l.in:
 		return errors.New("the handle is of another instance")
-	case g.any == nil || g.taken:
+	case g.handle == nil || g.taken:
 		return errors.New("the handle is no longer valid")
 	case own && !g.owned:
 		return errors.New("a borrowed handle where an owned one is wanted")
@@ -441,6 +442,6 @@ func (l *lowering) guest(out **C.wasmtime_component_resource_any_t, own bool, h 
 		g.taken = true
 		l.taken = append(l.taken, g)
 	}
-	*out = g.any
+	*out = g.handle
 	return nil
 }

@@ -16,12 +16,15 @@ import (
 // Bounds of what Load describes. A component's types are a graph, and a tuple
 // of two tuples of two tuples... is small there and huge as a tree: the engine
 // allows a million nodes a type. The indexed getters of the C API walk from the
-// start each time, so counts matter squared.
+// start each time, so the length of a list counts squared.
 const (
 	maxTypeNodes = 1 << 16 // types and items of a program, as trees
+	maxListed    = 1 << 10 // items of an instance, fields of a record, labels, ...
 	maxTypeDepth = 64      // so values are no deeper, and lifting needs no bound of its own
 	maxResources = 256     // imported resource types; each use of one is searched for
 )
+
+var errListTooLong = fmt.Errorf("wasmtime: load: one of the program's types or instances has more than %d parts", maxListed)
 
 var errTypesTooLarge = fmt.Errorf("wasmtime: load: the program's types have more than %d parts", maxTypeNodes)
 
@@ -80,6 +83,9 @@ type importSite struct {
 // items calls each for all n items that nth gives.
 func (d *describer) items(n C.size_t, nth func(C.size_t, **C.char, *C.size_t, *C.wasmtime_component_item_t) C.bool,
 	each func(string, *C.wasmtime_component_item_t) error) error {
+	if n > maxListed {
+		return errListTooLong
+	}
 	for i := range n {
 		if err := d.count(); err != nil {
 			return err
@@ -216,6 +222,9 @@ func (d *describer) function(ty *C.wasmtime_component_func_type_t) (*component.F
 
 // fields reads n named (or, with a nil name, unnamed) types.
 func (d *describer) fields(n C.size_t, depth int, nth func(C.size_t, **C.char, *C.size_t, *C.wasmtime_component_valtype_t) (ok, has C.bool)) ([]component.Field, error) {
+	if n > maxListed {
+		return nil, errListTooLong
+	}
 	var fields []component.Field
 	for i := range n {
 		if err := d.count(); err != nil {
@@ -242,6 +251,9 @@ func (d *describer) fields(n C.size_t, depth int, nth func(C.size_t, **C.char, *
 }
 
 func (d *describer) labels(n C.size_t, nth func(C.size_t, **C.char, *C.size_t) C.bool) ([]string, error) {
+	if n > maxListed {
+		return nil, errListTooLong
+	}
 	var labels []string
 	for i := range n {
 		if err := d.count(); err != nil {
@@ -399,7 +411,7 @@ func (p *Program) findExports(items []component.Item, path []string, within *C.w
 		}
 		at := append(path[:len(path):len(path)], it.Name)
 		if it.Kind == component.ItemFunc {
-			p.exports[exportKey(at)] = &exportedFunc{typ: it.Func, index: index}
+			p.exports[exportKey(at)] = &exportedFunc{typ: it.Func, supported: supported(it.Func), index: index}
 			continue
 		}
 		p.findExports(it.Items, at, index)

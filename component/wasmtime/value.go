@@ -69,6 +69,15 @@ var errNoMemory = errors.New("out of memory")
 // alloc gives n zeroed objects of size bytes, 8-aligned, valid until reset. It
 // gives nil for n = 0, which is what the engine's empty vectors hold.
 func (a *arena) alloc(n int, size uintptr) (unsafe.Pointer, error) {
+	p, err := a.raw(n, size)
+	if p != nil {
+		clear(unsafe.Slice((*byte)(p), uintptr(n)*size))
+	}
+	return p, err
+}
+
+// raw is alloc without the zeroes.
+func (a *arena) raw(n int, size uintptr) (unsafe.Pointer, error) {
 	if n == 0 {
 		return nil, nil
 	}
@@ -88,7 +97,6 @@ func (a *arena) alloc(n int, size uintptr) (unsafe.Pointer, error) {
 	p := a.next
 	a.next = unsafe.Add(p, need)
 	a.left -= need
-	clear(unsafe.Slice((*byte)(p), need))
 	return p, nil
 }
 
@@ -99,7 +107,7 @@ func (a *arena) vals(n int) (*cval, error) {
 
 // name copies s.
 func (a *arena) name(s string) (C.wasm_name_t, error) {
-	p, err := a.alloc(len(s), 1)
+	p, err := a.raw(len(s), 1)
 	if err != nil {
 		return C.wasm_name_t{}, err
 	}
@@ -135,10 +143,10 @@ func (a *arena) free() {
 // closed. (Guests' resources reach the host only as results, where the component
 // model has no borrows, so tokens are always of owned handles.)
 type GuestResource struct {
-	in    *Instance
-	any   *C.wasmtime_component_resource_any_t // nil once no longer valid
-	owned bool
-	taken bool // lowered as own in the call being made
+	in     *Instance
+	handle *C.wasmtime_component_resource_any_t // nil once no longer valid
+	owned  bool
+	taken  bool // lowered as own in the call being made
 }
 
 // Drop drops an owned handle, which runs the guest's destructor: errors are
@@ -149,11 +157,11 @@ func (g *GuestResource) Drop(ctx context.Context) error {
 		return err
 	}
 	defer in.leave()
-	if g.any == nil || !g.owned {
+	if g.handle == nil || !g.owned {
 		return errors.New("wasmtime: drop of a handle that is not owned or no longer valid")
 	}
 	C.wasmtime_context_set_epoch_deadline(in.ctx, 1)
-	e := C.wasmtime_component_resource_any_drop(in.ctx, g.any)
+	e := C.wasmtime_component_resource_any_drop(in.ctx, g.handle)
 	g.free()
 	if e != nil {
 		return in.trap(e)
@@ -163,9 +171,9 @@ func (g *GuestResource) Drop(ctx context.Context) error {
 
 // free forgets the token without dropping what it stands for.
 func (g *GuestResource) free() {
-	if g.any != nil {
-		C.wasmtime_component_resource_any_delete(g.any)
-		g.any = nil
+	if g.handle != nil {
+		C.wasmtime_component_resource_any_delete(g.handle)
+		g.handle = nil
 		delete(g.in.guests, g)
 	}
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <link.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <malloc.h>
@@ -14,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -50,6 +50,17 @@ static int fail(int step, const char *where, int err)
 	return -1;
 }
 
+// stack_is_executable looks at the program headers of one loaded object.
+static int stack_is_executable(struct dl_phdr_info *info, size_t size, void *unused)
+{
+	(void)size;
+	(void)unused;
+	for (int i = 0; i < info->dlpi_phnum; i++)
+		if (info->dlpi_phdr[i].p_type == PT_GNU_STACK && (info->dlpi_phdr[i].p_flags & PF_X))
+			return 1;
+	return 0;
+}
+
 // check refuses a process that was given more than it should have.
 static int check(void)
 {
@@ -71,10 +82,12 @@ static int check(void)
 		// Without /proc a leak cannot be named, but it can be closed (Linux 5.9).
 		return fail(ENTRY_CHECK, "descriptors: close_range", errno);
 	}
-	// setarch -X and the like are inherited through exec. With that flag each
-	// readable mapping is executable too, behind the filter's back.
-	if (personality(0xffffffffUL) & READ_IMPLIES_EXEC)
-		return fail(ENTRY_CHECK, "personality: READ_IMPLIES_EXEC", EPERM);
+	// One assembly file without a .note.GNU-stack section is enough for the linker
+	// to ask for an executable stack: memory that is writable and executable from
+	// the start, and before Linux 5.8 each readable mapping as well
+	// (READ_IMPLIES_EXEC), behind the filter's back.
+	if (dl_iterate_phdr(stack_is_executable, NULL) != 0)
+		return fail(ENTRY_CHECK, "program: linked with an executable stack", EPERM);
 	return 0;
 }
 

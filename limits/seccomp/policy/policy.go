@@ -19,7 +19,7 @@
 // # What a denial looks like
 //
 // The default is to kill the process, so the supervisor sees SIGSYS: a worker
-// that asks for a file or a socket is not confused, it is taken over. Three calls
+// that asks for a file or a socket is not confused, it is taken over. Two calls
 // are answered with an errno instead, because honest code makes them and copes:
 // see the rows of clone3 and prctl.
 //
@@ -30,6 +30,9 @@
 // they count processors for a new heap, so limits/entry limits malloc to the main
 // heap; Go looks for cgroup limits when it recomputes GOMAXPROCS, so the worker
 // sets GOMAXPROCS itself.
+//
+// A build with the race detector needs no row more: its runtime allocates with
+// mmap and starts threads like everybody else.
 package policy
 
 import (
@@ -66,9 +69,7 @@ const (
 	sigABRT = 6
 	sigURG  = 23
 
-	fGetFL    = 3
-	fSetFL    = 4
-	fGetSeals = 1034
+	fGetFL = 3
 
 	prSetVMA        = 0x53564d41
 	prSetMDWE       = 65
@@ -102,15 +103,14 @@ func For(phase Phase, role Role, pid int) (seccomp.Policy, error) {
 	p := seccomp.Policy{Name: string(phase) + "/" + string(role), Default: seccomp.Kill}
 	switch {
 	case phase == Load:
-		p.Rules = append(common(pid), loading(role)...)
+		p.Rules = append(loading(role), common(pid)...)
 	case phase == Run && role == Step:
-		p.Rules = append(common(pid), sealed()...)
+		p.Rules = append(sealed(), common(pid)...)
 	case phase == Run:
 		return seccomp.Policy{}, fmt.Errorf("policy: a %s worker never runs guest code", role)
 	default:
 		return seccomp.Policy{}, fmt.Errorf("policy: unknown phase %q", phase)
 	}
-	p.Rules = append(p.Rules, instrumented()...)
 	return p, nil
 }
 
@@ -153,13 +153,25 @@ func Wall(phase Phase, role Role) limits.Wall {
 	return w
 }
 
-// common is what lives through both phases, the frequent calls first: they carry
-// no conditions, so the kernel answers them from its bitmap.
+// common is what lives through both phases. Rows with conditions come first, here
+// and in the whole list: only they are ever interpreted, since the kernel answers
+// the others from its bitmap, so the frequent calls among them (mmap, mprotect,
+// tgkill) should be found soon.
 func common(pid int) []seccomp.Rule {
 	allow := func(call, why string) seccomp.Rule {
 		return seccomp.Rule{Call: call, Do: seccomp.Allow, Why: why}
 	}
 	return []seccomp.Rule{
+		{Call: "tgkill", When: []seccomp.Cond{seccomp.Is(0, uint32(pid)), seccomp.Is(2, sigURG)}, Do: seccomp.Allow,
+			Why: "Go preempts its own threads with SIGURG; no other process, no other signal"},
+		{Call: "tgkill", When: []seccomp.Cond{seccomp.Is(0, uint32(pid)), seccomp.Is(2, sigABRT)}, Do: seccomp.Allow,
+			Why: "abort(3), which is how the engine ends when memory runs out: it must look like SIGABRT, not like an attack"},
+		{Call: "clone", When: []seccomp.Cond{{Arg: 0, Mask: ^uint64(cloneThreadMay), Value: cloneThread}}, Do: seccomp.Allow,
+			Why: "threads only: every sharing flag set, no namespace, no exit signal; so no process and no new view of the system"},
+		{Call: "clone3", Do: seccomp.Errno(errnoENOSYS),
+			Why: "its flags lie in memory, where a filter cannot look; glibc (2.34) then falls back to clone"},
+		{Call: "prctl", When: []seccomp.Cond{seccomp.Is(0, prSetVMA)}, Do: seccomp.Errno(errnoEINVAL),
+			Why: "Go (1.25) names its memory for /proc/self/maps and stops at EINVAL (runtime/set_vma_name_linux.go)"},
 		allow("futex", ""),
 		allow("read", ""),
 		allow("write", ""),
@@ -173,17 +185,9 @@ func common(pid int) []seccomp.Rule {
 		allow("brk", "glibc's main heap; never executable"),
 		allow("getpid", "Go asks before each preemption signal"),
 		allow("gettid", "a Go thread learns its id when it starts; raise(3) asks too"),
-		{Call: "tgkill", When: []seccomp.Cond{seccomp.Is(0, uint32(pid)), seccomp.Is(2, sigURG)}, Do: seccomp.Allow,
-			Why: "Go preempts its own threads with SIGURG; no other process, no other signal"},
-		{Call: "tgkill", When: []seccomp.Cond{seccomp.Is(0, uint32(pid)), seccomp.Is(2, sigABRT)}, Do: seccomp.Allow,
-			Why: "abort(3), which is how the engine ends when memory runs out: it must look like SIGABRT, not like an attack"},
 		allow("rt_sigreturn", "every signal handler ends with it"),
 		allow("rt_sigprocmask", "Go and glibc block signals while they start a thread"),
 		allow("sigaltstack", "each Go thread, and each thread that enters the engine, sets one"),
-		{Call: "clone", When: []seccomp.Cond{{Arg: 0, Mask: ^uint64(cloneThreadMay), Value: cloneThread}}, Do: seccomp.Allow,
-			Why: "threads only: every sharing flag set, no namespace, no exit signal; so no process and no new view of the system"},
-		{Call: "clone3", Do: seccomp.Errno(errnoENOSYS),
-			Why: "its flags lie in memory, where a filter cannot look; glibc (2.34) then falls back to clone"},
 		allow("set_robust_list", "glibc, first act of a thread"),
 		allow("rseq", "glibc (2.35), first act of a thread"),
 		allow("exit", ""),
@@ -193,8 +197,6 @@ func common(pid int) []seccomp.Rule {
 		allow("recvmsg", "frames, and the descriptors that ride on some; a descriptor that arrives after Seal opens nothing: mmap refuses execution"),
 		allow("epoll_ctl", "a descriptor leaves the poller when it is closed"),
 		allow("close", ""),
-		{Call: "prctl", When: []seccomp.Cond{seccomp.Is(0, prSetVMA)}, Do: seccomp.Errno(errnoEINVAL),
-			Why: "Go (1.25) names its memory for /proc/self/maps and stops at EINVAL (runtime/set_vma_name_linux.go)"},
 	}
 }
 
@@ -207,26 +209,18 @@ func loading(role Role) []seccomp.Rule {
 		{Call: "mprotect", When: []seccomp.Cond{seccomp.Clear(2, protExec)}, Do: seccomp.Allow},
 		{Call: "mprotect", When: []seccomp.Cond{seccomp.Clear(2, protWrite)}, Do: seccomp.Allow,
 			Why: "the engine writes native code, then turns it executable; never both"},
-		{Call: "fstat", Do: seccomp.Allow, Why: "size of a memfd that came with a frame"},
-		{Call: "fcntl", When: []seccomp.Cond{seccomp.Is(1, fGetFL)}, Do: seccomp.Allow, Why: "os.NewFile asks whether a descriptor blocks"},
-		{Call: "fcntl", When: []seccomp.Cond{seccomp.Is(1, fSetFL)}, Do: seccomp.Allow, Why: "and sets what the poller needs"},
-		{Call: "fcntl", When: []seccomp.Cond{seccomp.Is(1, fGetSeals)}, Do: seccomp.Allow, Why: "code is taken from a sealed memfd only"},
-		{Call: "pread64", Do: seccomp.Allow, Why: "reading a memfd"},
-		{Call: "lseek", Do: seccomp.Allow, Why: "reading a memfd"},
+		{Call: "fcntl", When: []seccomp.Cond{seccomp.Is(1, fGetFL)}, Do: seccomp.Allow, Why: "os.NewFile asks whether a descriptor that came with a frame blocks"},
+		{Call: "pread64", Do: seccomp.Allow, Why: "source or native code is read from the memfd that came with a frame; written to it with write"},
 		{Call: "membarrier", Do: seccomp.Allow, Only: []string{"arm64"},
 			Why: "the engine makes new code visible to other cores; amd64 does that in hardware"},
 	}
-	switch role {
-	case Step:
+	if role == Step {
 		rules = append(rules,
 			seccomp.Rule{Call: "seccomp", When: []seccomp.Cond{seccomp.Is(0, seccompSetModeFilter), seccomp.Is(1, seccompTSYNC)}, Do: seccomp.Allow,
 				Why: "Seal installs Run; filters only ever narrow"},
 			seccomp.Rule{Call: "prctl", When: []seccomp.Cond{seccomp.Is(0, prSetMDWE)}, Do: seccomp.Allow, Why: "Seal; cannot be undone"},
-			seccomp.Rule{Call: "prctl", When: []seccomp.Cond{seccomp.Is(0, prGetNoNewPrivs)}, Do: seccomp.Allow, Why: "Seal asserts the bit before it installs Run"},
-		)
-	case Compile:
-		rules = append(rules,
-			seccomp.Rule{Call: "pwrite64", Do: seccomp.Allow, Why: "native code goes into the memfd that came with the frame"},
+			seccomp.Rule{Call: "prctl", When: []seccomp.Cond{seccomp.Is(0, prGetNoNewPrivs)}, Do: seccomp.Allow,
+				Why: "Seal asserts the bit before it installs Run"},
 		)
 	}
 	return rules

@@ -86,6 +86,14 @@ type act struct {
 	do     func() error // behind the filter
 }
 
+// oneHeap does for a victim that links the C library (a race build) what
+// limits/entry does for the worker. Without it glibc 2.36 opens
+// /sys/devices/system/cpu/online when a second thread allocates, and dies.
+const oneHeap = "MALLOC_ARENA_MAX=1"
+
+// noNap keeps a race build from sleeping a second before each exit.
+const noNap = "GORACE=atexit_sleep_ms=0"
+
 // Answers that a test expects of a victim.
 const killed = "killed by SIGSYS"
 
@@ -93,7 +101,7 @@ const killed = "killed by SIGSYS"
 func outcome(t *testing.T, phase, role, name string) string {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", "victim", phase, role, name)
-	cmd.Env = []string{"GOTRACEBACK=none"}
+	cmd.Env = []string{"GOTRACEBACK=none", oneHeap, noNap}
 	cmd.WaitDelay = 20 * time.Second
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -227,7 +235,7 @@ func TestLife(t *testing.T) {
 			ours, theirs := os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "theirs")
 			defer ours.Close()
 			cmd := exec.Command("/proc/self/exe", "victim", phase, "step", "live")
-			cmd.Env = []string{"GOTRACEBACK=all"}
+			cmd.Env = []string{"GOTRACEBACK=all", oneHeap}
 			cmd.ExtraFiles = []*os.File{theirs}
 			var out strings.Builder
 			cmd.Stdout, cmd.Stderr = &out, &out

@@ -1,0 +1,69 @@
+# Every target works on a clean clone with Go and gcc; `js` needs Node.js too.
+# Tools come from go.mod's tool block.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+BIN   := bin/greentic-provision
+PACKS := $(patsubst %/,%,$(wildcard testdata/packs/*/))
+FUZZTIME ?= 3s
+# Everything the command line and the worker loop are made of.
+OURS  := go list -deps ./cmd/greentic-provision ./worker | grep ^github.com/greentic-ai/
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build testdata/packs/noop-provision.gtpack ## build everything and print the plan of the fixture pack
+	$(BIN) dry-run setup --pack testdata/packs/noop-provision.gtpack
+
+test: ## run all tests
+	go test ./...
+
+build: ## build both binaries into bin/
+	go build -o bin/ ./cmd/greentic-provision ./cmd/step-worker
+
+packs: $(PACKS:=.gtpack) ## build the fixture packs
+
+testdata/packs/%.gtpack: build FORCE
+	@$(BIN) pack build testdata/packs/$* --output $@
+
+race: ## run all tests under the race detector
+	go test -race ./...
+
+lint: ## vet, formatting, staticcheck, go.mod
+	go vet ./...
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); [ -z "$$unformatted" ] || { echo "gofmt wants: $$unformatted"; exit 1; }
+	go tool staticcheck ./...
+	go mod tidy -diff
+
+nocgo: export CGO_ENABLED := 0
+nocgo: ## the command line without cgo, and on systems and machines that are not this one
+	go build -o /dev/null ./cmd/greentic-provision
+	GOOS=darwin go vet $$(GOOS=darwin $(OURS))
+	GOARCH=arm64 go vet $$(GOARCH=arm64 $(OURS))
+
+cgocheck: ## the binding under the strictest pointer checks, collecting garbage all the time
+	GODEBUG=cgocheck=1 GOGC=1 go test -count=1 ./component/wasmtime
+
+fuzz-short: ## run every fuzz target for FUZZTIME (3s)
+	@for dir in $$(git grep -l --untracked '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
+	  for target in $$(go test -list '^Fuzz' ./$$dir | grep '^Fuzz'); do \
+	    echo "$$dir $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$dir; \
+	  done; \
+	done
+
+js: build ## build the JavaScript example with npm and run its pack
+	$(MAKE) -C examples/steps-js
+	$(BIN) dry-run setup --pack examples/steps-js/dist/steps-js.gtpack
+
+bench: ## measure, side by side: in process, sealed worker, spawn, cold start
+	go test -run '^$$' -bench . ./internal/bench
+
+golden: ## rewrite the expected outputs in testdata, for review with git diff
+	go test ./render ./cmd/greentic-provision -update
+
+clean: ## remove what was built
+	rm -rf bin examples/steps-js/dist examples/steps-js/node_modules testdata/packs/*.gtpack
+
+.PHONY: help demo test build packs race lint nocgo cgocheck fuzz-short js bench golden clean FORCE

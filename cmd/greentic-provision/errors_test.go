@@ -1,0 +1,32 @@
+package main
+
+import "testing"
+
+func TestNearest(t *testing.T) {
+	names := []string{"answers", "state", "step-timeout", "run-timeout", "json", "output", "provider-id"}
+	for in, want := range map[string]string{
+		"answer":       "answers",
+		"anwsers":      "answers",
+		"jsno":         "json",
+		"step-timeuot": "step-timeout",
+		"provider":     "provider-id",
+		"providerid":   "provider-id",
+		"zzz":          "",
+		"":             "",
+	} {
+		if got := nearest(in, names); got != want {
+			t.Errorf("nearest(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestDistance(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"a", "", 1}, {"", "ab", 2}, {"kitten", "sitting", 3}, {"abc", "abc", 0}, {"abc", "acb", 2}} {
+		if got := distance(c.a, c.b); got != c.want {
+			t.Errorf("distance(%q, %q) = %d, want %d", c.a, c.b, got, c.want)
+		}
+	}
+}

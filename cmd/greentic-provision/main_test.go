@@ -1,0 +1,147 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/greentic-ai/greentic-provision/internal/leakcheck"
+)
+
+var update = flag.Bool("update", false, "rewrite expected outputs in the scripts and in the README")
+
+// TestMain runs this test binary as the program when it is called by its name.
+func TestMain(m *testing.M) {
+	testscript.Main(cleanUp{leakcheck.Checked(m)}, map[string]func(){program: main})
+}
+
+// cleanUp removes what built leaves, after everything else.
+type cleanUp struct{ leakcheck.Tests }
+
+func (c cleanUp) Run() int {
+	code := c.Tests.Run()
+	for _, dir := range tempDirs {
+		os.RemoveAll(dir)
+	}
+	return code
+}
+
+var tempDirs []string
+
+// built makes a directory with the step-worker, compiled from this tree once for
+// all tests, and a code cache that they share.
+var built = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", program); err != nil {
+		return "", err
+	}
+	tempDirs = append(tempDirs, dir)
+	// The program looks next to its own executable first, then on PATH.
+	out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "step-worker"), "../step-worker").CombinedOutput()
+	if err != nil {
+		return "", errors.New("build step-worker: " + err.Error() + "\n" + string(out))
+	}
+	return dir, nil
+})
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       *update,
+		Setup: func(env *testscript.Env) error {
+			dir, err := built()
+			if err != nil {
+				return err
+			}
+			packs, err := filepath.Abs(filepath.Join("..", "..", "testdata", "packs"))
+			if err != nil {
+				return err
+			}
+			env.Setenv("PATH", dir+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			env.Setenv("STEP_WORKER", filepath.Join(dir, "step-worker"))
+			env.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache"))
+			env.Setenv("PACKS", packs)
+			env.Setenv("TERM", "xterm")
+			env.Setenv("ESC", "\x1b[31m")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":   exits,
+			"absent":  absent,
+			"oneline": oneLine,
+			"canon":   canon,
+		},
+	})
+}
+
+// exits is `exits CODE program [args...]`: exec with an exact exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE program [args...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	if err != nil {
+		ts.Fatalf("exits: %v", err)
+	}
+	err = ts.Exec(args[1], args[2:]...)
+	code := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		code = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("exits: %v", err)
+	}
+	if code != want {
+		ts.Fatalf("exit code %d, want %d", code, want)
+	}
+}
+
+// absent is `absent FILE TEXT...`: no TEXT occurs in FILE, stdout or stderr.
+func absent(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: absent FILE TEXT...")
+	}
+	b := ts.ReadFile(args[0])
+	for _, text := range args[1:] {
+		if strings.Contains(b, text) {
+			ts.Fatalf("%q occurs in %s", text, args[0])
+		}
+	}
+}
+
+// canon is `canon FILE a,b,c`: prints the named members of the JSON object in
+// FILE, one per line, as stdout of the script.
+func canon(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: canon FILE MEMBER,...")
+	}
+	var doc map[string]json.RawMessage
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &doc))
+	for _, name := range strings.Split(args[1], ",") {
+		value, ok := doc[name]
+		if !ok {
+			ts.Fatalf("%s has no member %q", args[0], name)
+		}
+		fmt.Fprintf(ts.Stdout(), "%s: %s\n", name, value)
+	}
+}
+
+// oneLine is `oneline FILE`: it holds exactly one line.
+func oneLine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: oneline FILE")
+	}
+	if b := ts.ReadFile(args[0]); strings.Count(b, "\n") != 1 || !strings.HasSuffix(b, "\n") {
+		ts.Fatalf("%s has not exactly one line: %q", args[0], b)
+	}
+}

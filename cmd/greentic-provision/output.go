@@ -1,0 +1,120 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/term"
+
+	"github.com/greentic-ai/greentic-provision/render"
+)
+
+// isTerminal says whether w is a terminal that understands more than text.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+}
+
+// style is how to print to w (see no-color.org for NO_COLOR).
+func style(w io.Writer) render.Style {
+	return render.Style{Color: isTerminal(w) && os.Getenv("NO_COLOR") == ""}
+}
+
+// output is where a result goes: stdout, or the file of --output, which appears
+// whole or not at all.
+type output struct {
+	to   io.Writer
+	path string // "" for stdout
+}
+
+// newOutput checks early, before any work is done, that path can be written.
+func (a *app) newOutput(path string) (output, error) {
+	if path == "" {
+		return output{to: a.stdout}, nil
+	}
+	wrong := func(rule string) (output, error) {
+		return output{}, &usageError{what: "--output", where: quote(path), rule: rule}
+	}
+	// A link is followed, or the rename would put a file in its place.
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	st, err := os.Stat(path)
+	if err == nil && st.IsDir() {
+		return wrong("is a directory")
+	}
+	if err == nil && !st.Mode().IsRegular() {
+		// A device or a pipe, say /dev/stderr: nothing to be replaced, and nothing
+		// that could be left half-written.
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return wrong(pathReason(err))
+		}
+		return output{to: f, path: path}, nil
+	}
+	f, err := tempBeside(path)
+	if err != nil {
+		return wrong(pathReason(err))
+	}
+	f.Close()
+	if err := os.Remove(f.Name()); err != nil {
+		return wrong(pathReason(err))
+	}
+	return output{path: path}, nil
+}
+
+// tempBeside makes a file in path's directory. Its mode is that of any new file;
+// os.CreateTemp would make it private, and a plan is there to be read.
+func tempBeside(path string) (*os.File, error) {
+	name := fmt.Sprintf(".%s.%d.tmp", filepath.Base(path), os.Getpid())
+	return os.OpenFile(filepath.Join(filepath.Dir(path), name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+}
+
+// write writes everything. A plan that nobody could read must not count as
+// success, so what cannot be written is an error.
+func (o output) write(b []byte) (err error) {
+	if o.to != nil {
+		if _, err := o.to.Write(b); err != nil {
+			return fmt.Errorf("cannot write the result: %w", reason(err))
+		}
+		if f, ok := o.to.(*os.File); ok && o.path != "" {
+			return f.Close()
+		}
+		return nil
+	}
+	f, err := tempBeside(o.path)
+	if err != nil {
+		return &usageError{what: "--output", where: quote(o.path), rule: pathReason(err)}
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+			err = &usageError{what: "--output", where: quote(o.path), rule: pathReason(err)}
+		}
+	}()
+	if _, err := f.Write(b); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), o.path)
+}
+
+// reason takes the path off an error, where the message names it already; it
+// also keeps a failure to write from being taken for an unreadable input.
+func reason(err error) error {
+	if pe, ok := errors.AsType[*os.PathError](err); ok {
+		return pe.Err
+	}
+	if le, ok := errors.AsType[*os.LinkError](err); ok {
+		return le.Err
+	}
+	return err
+}
+
+func pathReason(err error) string { return reason(err).Error() }

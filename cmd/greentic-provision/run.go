@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/greentic-ai/greentic-provision/render"
+)
+
+const program = "greentic-provision"
+
+// app is one invocation: where it reads and writes.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// run is the program: arguments and streams in, exit code out. It is the only
+// place that decides how an invocation ends.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	// The first signal asks everything to stop, and the cause names it. The second
+	// one finds the default handler: nobody should need kill -9 to be rid of us.
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	defer context.AfterFunc(ctx, stop)()
+
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	root := a.command()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	// Which output was asked for must be known even where parsing failed half-way.
+	return a.finish(ctx, err, slices.Contains(args, "--json"))
+}
+
+// command builds the command tree.
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   program,
+		Short: "Run the provisioning steps of a Greentic pack in a sandbox and print the plan",
+		Long: `greentic-provision runs the provisioning steps (collect, validate, apply, summary) that a
+Greentic pack carries as WebAssembly, each run in a sandboxed process of its own, and prints what
+they would do as a plan. Nothing is applied: a dry run has no network, no files and no stores.
+
+Exit codes: ` + strings.TrimSpace(exitCodeHelp),
+		SilenceErrors:     true, // finish prints them
+		SilenceUsage:      true,
+		DisableAutoGenTag: true,
+	}
+	root.SetFlagErrorFunc(flagError)
+	group := func(use, short string, subs ...*cobra.Command) *cobra.Command {
+		c := &cobra.Command{Use: use, Short: short}
+		c.AddCommand(subs...)
+		return c
+	}
+	root.AddCommand(
+		group("dry-run", "Work out what would be done, and do nothing", a.dryRunSetup()),
+		group("pack", "Look into packs and build them", a.packInspect(), a.packBuild()),
+		group("cache", "Look at the compiled code that is kept between runs", a.cacheList(), a.cacheClear()),
+		a.version(),
+	)
+	for _, c := range append([]*cobra.Command{root}, root.Commands()...) {
+		if c.HasSubCommands() {
+			// Cobra would print help and exit 0 for a group, also for one with a
+			// misspelt command behind it.
+			c.Args = cobra.ArbitraryArgs
+			c.RunE = chooseCommand
+		}
+	}
+	return root
+}
+
+// chooseCommand runs for a group that was named without one of its commands.
+func chooseCommand(c *cobra.Command, args []string) error {
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() && sub.Name() != "completion" {
+			names = append(names, sub.Name())
+		}
+	}
+	hint := "there are " + strings.Join(names, ", ") + "; see " + c.CommandPath() + " --help"
+	if len(args) == 0 {
+		return &usageError{what: c.CommandPath(), rule: "which command?", hint: hint}
+	}
+	if near := nearest(args[0], names); near != "" {
+		hint = "did you mean " + c.CommandPath() + " " + near + "?"
+	}
+	return &usageError{what: c.CommandPath(), where: quote(args[0]), rule: "no such command", hint: hint}
+}
+
+// noArgs refuses arguments that are not flags, naming the first.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return &usageError{what: c.CommandPath(), where: quote(args[0]), rule: "takes no arguments", hint: "every input is a flag; see " + c.CommandPath() + " --help"}
+}
+
+// quote shows an argument inside an error line.
+func quote(arg string) string { return `"` + render.Text(arg, 60) + `"` }

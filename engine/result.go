@@ -1,0 +1,170 @@
+package engine
+
+import (
+	"encoding/json"
+	"unicode/utf8"
+
+	"github.com/greentic-ai/greentic-provision/limits"
+	"github.com/greentic-ai/greentic-provision/pack"
+	"github.com/greentic-ai/greentic-provision/plan"
+)
+
+// Result is what a run gives. In canonical JSON (plan.Canonical) it is the same
+// text for the same pack, inputs, program and machine; the member plan, and with
+// it digest, is the same on any machine. Every text in it that a guest or an
+// answer had a hand in is scrubbed of secrets and bounded, but may still hold
+// control characters: escape it before it goes to a terminal.
+type Result struct {
+	Plan        plan.Plan         `json:"plan"`
+	Digest      string            `json:"digest"` // plan.Digest of Plan
+	Mode        plan.Mode         `json:"mode"`
+	Verdict     limits.Verdict    `json:"verdict"` // the first that is not ok
+	ExitCode    int               `json:"exit_code"`
+	Diagnostics []plan.Diagnostic `json:"diagnostics"`
+	StepResults []StepResult      `json:"step_results"`
+	Effects     []plan.Effect     `json:"effects"`
+	Pack        PackIdentity      `json:"pack"`
+	Inputs      InputsIdentity    `json:"inputs"`
+	Walls       limits.Receipt    `json:"walls"`
+
+	// Volatile is what differs between two runs of the same.
+	Volatile Volatile `json:"-"`
+
+	answers json.RawMessage // for OpenQuestions; never written
+}
+
+// PackIdentity says which pack ran.
+type PackIdentity struct {
+	ID         string       `json:"id"`
+	Version    string       `json:"version"`
+	Digest     string       `json:"digest"`
+	Form       pack.Form    `json:"form"`
+	Generation string       `json:"generation"`
+	Flow       string       `json:"flow"`
+	Pattern    pack.Pattern `json:"pattern"`
+}
+
+// InputsIdentity says for whom the pack ran. Answers are left out: they hold
+// secrets, and a digest of them would let short ones be guessed.
+type InputsIdentity struct {
+	Tenant        plan.Tenant `json:"tenant"`
+	ProviderID    string      `json:"provider_id"`
+	InstallID     string      `json:"install_id"`
+	PublicBaseURL *string     `json:"public_base_url"`
+}
+
+// StepResult is one step that was started. Steps that the pack does not have, or
+// that an earlier step kept from running, have none.
+type StepResult struct {
+	Step      plan.Step       `json:"step"`
+	Output    StepOutput      `json:"output"`
+	Verdict   limits.Verdict  `json:"verdict"`
+	Observer  limits.Observer `json:"observer"`
+	Contract  string          `json:"contract"`
+	Component ComponentRef    `json:"component"`
+	Usage     limits.Usage    `json:"usage"`
+	Logs      []LogLine       `json:"logs"`
+}
+
+// StepOutput is what a step said. The next steps find it in their requests.
+type StepOutput struct {
+	Data        json.RawMessage   `json:"data"` // an object; null when the step gave no response
+	Diagnostics []plan.Diagnostic `json:"diagnostics"`
+	PlanPatch   *plan.Patch       `json:"plan_patch"`
+	Questions   json.RawMessage   `json:"questions"`
+}
+
+// ComponentRef says which guest binary ran.
+type ComponentRef struct {
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"`
+	Layer  string `json:"layer"` // "component", "core", or "text" where only the compiler read it
+}
+
+// Volatile is kept out of the canonical result.
+type Volatile struct {
+	Steps []StepTiming
+}
+
+// StepTiming is how long a step took.
+type StepTiming struct {
+	Step   plan.Step
+	Timing Timing
+}
+
+// Bounds of single texts in a result, in bytes. The size of a response bounds
+// them all together; these keep one line one line.
+const (
+	maxMessage = 8 << 10
+	maxPath    = 1 << 10
+	maxName    = 256
+)
+
+// bound cuts s between characters.
+func bound(s string, max int) string {
+	if len(s) <= max {
+		return s
+	}
+	for max > 0 && !utf8.RuneStart(s[max]) {
+		max--
+	}
+	return s[:max] + "…"
+}
+
+// scrubOutput takes secrets out of what a step said.
+func scrubOutput(s *plan.Scrubber, o StepOutput) StepOutput {
+	return StepOutput{
+		Data:        s.ScrubJSON(o.Data),
+		Diagnostics: scrubDiagnostics(s, o.Diagnostics),
+		PlanPatch:   s.Patch(o.PlanPatch),
+		Questions:   s.ScrubJSON(o.Questions),
+	}
+}
+
+// scrubDiagnostics scrubs first and cuts then: cutting first could leave a part
+// of a secret that scrubbing no longer knows.
+func scrubDiagnostics(s *plan.Scrubber, ds []plan.Diagnostic) []plan.Diagnostic {
+	out := s.Diagnostics(ds)
+	for i := range out {
+		d := &out[i]
+		d.Message, d.Hint, d.Path = bound(d.Message, maxMessage), bound(d.Hint, maxMessage), bound(d.Path, maxPath)
+	}
+	if out == nil {
+		out = []plan.Diagnostic{}
+	}
+	return out
+}
+
+// scrub is the last thing that happens to a result. What the program itself
+// computed (digests, sizes, verdicts) and what the pack says of itself stay:
+// neither can know a secret, and a short secret may occur in them by chance.
+func (r *Result) scrub(s *plan.Scrubber) {
+	text := func(t string, max int) string { return bound(s.Scrub(t), max) }
+	optional := func(t *string) *string {
+		if t == nil {
+			return nil
+		}
+		v := text(*t, maxPath)
+		return &v
+	}
+	r.Plan = s.Plan(r.Plan)
+	r.Digest = plan.Digest(r.Plan)
+	r.Diagnostics = scrubDiagnostics(s, r.Diagnostics)
+	r.Effects = s.Effects(r.Effects)
+	in := &r.Inputs
+	in.ProviderID, in.InstallID = text(in.ProviderID, maxPath), text(in.InstallID, maxPath)
+	in.PublicBaseURL = optional(in.PublicBaseURL)
+	t := &in.Tenant
+	t.Environment, t.Tenant, t.Team, t.User = optional(t.Environment), optional(t.Tenant), optional(t.Team), optional(t.User)
+	for i := range r.StepResults {
+		sr := &r.StepResults[i]
+		sr.Output = scrubOutput(s, sr.Output)
+		sr.Contract = text(sr.Contract, maxName)
+		logs := make([]LogLine, len(sr.Logs))
+		for j, l := range sr.Logs {
+			// A log is cut where its limit is reached, which may be anywhere.
+			logs[j] = LogLine{Level: text(l.Level, maxName), Text: s.ScrubCut(l.Text)}
+		}
+		sr.Logs = logs
+	}
+}

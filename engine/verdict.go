@@ -1,0 +1,157 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/greentic-ai/greentic-provision/limits"
+	"github.com/greentic-ai/greentic-provision/plan"
+)
+
+// limitFlag is a limit that may have stopped a step, and the flag that raises it.
+type limitFlag struct {
+	Flag  string `json:"flag"`
+	Value string `json:"value"`
+}
+
+// ending says how a verdict is told to people.
+type ending struct {
+	code string
+	what string // "the apply step (path) …"
+	hint string
+	// limits gives the limits in question.
+	limits func(limits.Limits) []limitFlag
+}
+
+// endings has every verdict but ok; a test compares it with limits.Verdicts.
+var endings = map[limits.Verdict]ending{
+	limits.GuestError: {
+		code: "STEP_GUEST_ERROR", what: "returned a failure",
+		hint: "the pack's step reports this itself; check the answers, then ask the pack's author",
+	},
+	limits.Trap: {
+		code: "STEP_TRAP", what: "crashed (trapped)",
+		hint: "this is a fault of the pack's code; report it to the pack's author",
+	},
+	limits.Deadline: {
+		code: "STEP_DEADLINE", what: "used up its time",
+		hint: "raise --step-timeout if the step is known to be slow",
+		limits: func(l limits.Limits) []limitFlag {
+			return []limitFlag{{"--step-timeout", l.StepTime.String()}}
+		},
+	},
+	limits.MemoryLimit: {
+		code: "STEP_MEMORY_LIMIT", what: "used up its memory",
+		hint: "raise --max-guest-memory if the step is known to need more",
+		limits: func(l limits.Limits) []limitFlag {
+			return []limitFlag{{"--max-guest-memory", l.GuestMemory.String()}, {"--max-worker-data", l.Data().String()}}
+		},
+	},
+	limits.OutputLimit: {
+		code: "STEP_OUTPUT_LIMIT", what: "gave a response that is too large",
+		hint: "raise --max-step-output if the response is known to be large",
+		limits: func(l limits.Limits) []limitFlag {
+			return []limitFlag{{"--max-step-output", l.StepOutput.String()}}
+		},
+	},
+	limits.HostcallLimit: {
+		code: "STEP_HOSTCALL_LIMIT", what: "made too many or too large host calls",
+		hint: "raise --max-host-calls or --max-host-call-bytes if the step is known to need more",
+		limits: func(l limits.Limits) []limitFlag {
+			return []limitFlag{{"--max-host-calls", fmt.Sprint(l.HostCalls)}, {"--max-host-call-bytes", l.HostCallBytes.String()}}
+		},
+	},
+	limits.ForbiddenSyscall: {
+		code: "STEP_FORBIDDEN_SYSCALL", what: "was stopped at a forbidden system call of its worker",
+		hint: "no honest step gets there: treat the pack as hostile and report it",
+	},
+	limits.WorkerCrash: {
+		code: "WORKER_CRASH", what: "brought its worker process down",
+		hint: "the sandbox held; run it again, and report the pack if it happens every time",
+	},
+	limits.ProtocolViolation: {
+		code: "PROTOCOL_VIOLATION", what: "was stopped because its worker broke the protocol",
+		hint: "the sandbox held; treat the pack as hostile unless the worker is of another build",
+	},
+	limits.CompileFailed: {
+		code: "COMPILE_FAILED", what: "could not be compiled",
+		hint: "if the code is valid but large, raise --compile-timeout or --max-compile-memory",
+		limits: func(l limits.Limits) []limitFlag {
+			return []limitFlag{{"--compile-timeout", l.CompileTime.String()}, {"--max-compile-memory", l.CompileMemory.String()}}
+		},
+	},
+	limits.ContractMismatch: {
+		code: "CONTRACT_MISMATCH", what: "speaks no known contract, or imports what nobody offers; none of its code ran",
+		hint: "docs/contract.md says what a step exports and may import",
+	},
+	limits.HostFault: {
+		code: "HOST_FAULT", what: "could not be run because of a fault of this program",
+		hint: "this is not the pack's fault; please report it with the output of greentic-provision version",
+	},
+}
+
+// stopped explains a verdict. Details of guest and worker stand at the end of
+// the message, where scrubbing knows that text may have been cut.
+func (r *run) stopped(sr StepResult, reply Reply) plan.Diagnostic {
+	e := endings[sr.Verdict]
+	data := facts(sr)
+	var msg strings.Builder
+	fmt.Fprintf(&msg, "the %s step (%s) %s", sr.Step, sr.Component.Path, e.what)
+	if reply.Signal != "" {
+		signal := bound(reply.Signal, 64)
+		fmt.Fprintf(&msg, ", by %s", signal)
+		data["signal"] = signal
+	}
+	if e.limits != nil {
+		ls := e.limits(r.Limits)
+		var parts []string
+		for _, l := range ls {
+			parts = append(parts, l.Flag+" "+l.Value)
+		}
+		fmt.Fprintf(&msg, "; in force: %s", strings.Join(parts, ", "))
+		data["limits"] = ls
+	}
+	if reply.Detail != "" {
+		fmt.Fprintf(&msg, ": %s", bound(reply.Detail, 4<<10))
+	}
+	return plan.Diagnostic{Severity: plan.Error, Code: e.code, Message: msg.String(), Path: sr.Component.Path, Hint: e.hint, Data: raw(data)}
+}
+
+func facts(sr StepResult) map[string]any {
+	return map[string]any{"step": sr.Step, "verdict": sr.Verdict, "observer": sr.Observer}
+}
+
+// runTimeUsedUp explains a step that was stopped because the run as a whole took
+// too long.
+func (r *run) runTimeUsedUp(sr StepResult) plan.Diagnostic {
+	data := facts(sr)
+	data["limits"] = []limitFlag{{"--run-timeout", r.Limits.RunTime.String()}}
+	return plan.Diagnostic{Severity: plan.Error, Code: "RUN_DEADLINE", Path: sr.Component.Path,
+		Message: fmt.Sprintf("the %s step (%s) was stopped because the run used up its time; in force: --run-timeout %s", sr.Step, sr.Component.Path, r.Limits.RunTime),
+		Hint:    "raise --run-timeout if the steps are known to be slow together",
+		Data:    raw(data)}
+}
+
+// malformed explains a response that DecodeResponse refused.
+func malformed(sr StepResult, err error) plan.Diagnostic {
+	data := facts(sr)
+	if j, ok := errors.AsType[*plan.JSONError](err); ok {
+		data["pointer"] = j.Path
+	}
+	return plan.Diagnostic{Severity: plan.Error, Code: "STEP_RESPONSE_MALFORMED", Path: sr.Component.Path,
+		Message: fmt.Sprintf("the %s step (%s) gave a malformed response: %s", sr.Step, sr.Component.Path, err),
+		Hint:    "this is a fault of the pack's code; docs/contract.md says what a response looks like",
+		Data:    raw(data)}
+}
+
+// refused explains a step that said "ok": false without an error of its own.
+func refused(sr StepResult, message string) plan.Diagnostic {
+	if message == "" {
+		message = "it gave no reason"
+	}
+	return plan.Diagnostic{Severity: plan.Error, Code: "STEP_FAILED", Path: sr.Component.Path,
+		Message: fmt.Sprintf("the %s step (%s) says that it failed: %s", sr.Step, sr.Component.Path, message),
+		Hint:    endings[limits.GuestError].hint,
+		Data:    raw(facts(sr))}
+}

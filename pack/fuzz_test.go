@@ -1,0 +1,218 @@
+package pack_test
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"runtime/metrics"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+
+	"github.com/greentic-ai/greentic-provision/pack"
+	"github.com/greentic-ai/greentic-provision/plan"
+)
+
+// allocated is what the program has allocated so far, in bytes.
+func allocated() uint64 {
+	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
+}
+
+// checkOpen opens b and holds the outcome against everything the package
+// promises. It returns what was allocated.
+func checkOpen(t *testing.T, b []byte) uint64 {
+	t.Helper()
+	before := allocated()
+	got, err := pack.OpenBytes(b, "fuzz")
+	used := allocated() - before
+	if (got == nil) == (err == nil) {
+		t.Fatalf("blueprint %v, error %v", got, err)
+	}
+	if err != nil {
+		if e, ok := errors.AsType[*pack.Error](err); !ok || e.Rule == "" || e.Detail == "" || e.Path != "fuzz" {
+			t.Fatalf("%T: %v", err, err)
+		}
+		checkMessage(t, err)
+		return used
+	}
+	checkBlueprint(t, got)
+	if again, err := pack.OpenBytes(b, "fuzz"); err != nil || !reflect.DeepEqual(got, again) {
+		t.Fatalf("the second time: %v", err)
+	}
+	return used
+}
+
+func checkBlueprint(t *testing.T, b *pack.Blueprint) {
+	t.Helper()
+	if len(b.Steps) != len(plan.Steps) {
+		t.Fatalf("%d steps", len(b.Steps))
+	}
+	usedBy := make([]int, len(b.Components))
+	for i, s := range b.Steps {
+		if s.Step != plan.Steps[i] || s.Component >= len(b.Components) || (s.Component < 0) != (s.Why != "") {
+			t.Errorf("step %+v", s)
+		}
+		if s.Component >= 0 {
+			usedBy[s.Component]++
+		}
+	}
+	paths := map[string]bool{}
+	for i, c := range b.Components {
+		if usedBy[i] == 0 || paths[c.Path] || len(c.Bytes) > pack.MaxEntry || c.Text == (c.Layer != "") {
+			t.Errorf("component %s: used by %d steps, %d bytes, text %v, layer %q", c.Path, usedBy[i], len(c.Bytes), c.Text, c.Layer)
+		}
+		paths[c.Path] = true
+	}
+	runs := b.Steps[2].Component >= 0
+	if b.Steps[2].Step != plan.Apply || runs == (b.Pattern == pack.PatternNone) || runs != (b.Setup.ID != "") {
+		t.Errorf("pattern %s, setup %q, apply runs: %v", b.Pattern, b.Setup.ID, runs)
+	}
+	if b.Manifest.ID == "" || b.Manifest.Version == "" || len(b.Digest) != len("sha256:")+64 {
+		t.Errorf("manifest %+v, digest %s", b.Manifest, b.Digest)
+	}
+	if plan.HasErrors(b.Findings) {
+		t.Errorf("findings %+v", b.Findings)
+	}
+}
+
+func seedPacks(f *testing.F, add func(ar *txtar.Archive)) {
+	names, err := filepath.Glob("testdata/packs/*.txtar")
+	if err != nil || len(names) == 0 {
+		f.Fatal(names, err)
+	}
+	for _, name := range names {
+		ar, err := txtar.ParseFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		add(ar)
+	}
+}
+
+func FuzzOpenBytes(f *testing.F) {
+	t := &testing.T{} // the builders only use it to fail
+	seedPacks(f, func(ar *txtar.Archive) { f.Add(zipOf(t, files(t, ar))) })
+	for _, r := range refusals {
+		if b := r.build(t); len(b) < 64<<10 {
+			f.Add(b)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		// 1032 is what DEFLATE may really expand; the constant is for the
+		// fixed buffers and what a manifest costs.
+		if used, most := checkOpen(t, b), uint64(len(b))*2*1032+maxDecode; used > most {
+			t.Errorf("%d bytes of input allocate %d; at most %d", len(b), used, most)
+		}
+	})
+}
+
+// maxDecode bounds what a manifest of any content within the limits allocates:
+// TestDecodeIsBounded looks at the worst ones.
+const maxDecode = 192 << 20
+
+func fuzzManifest(t *testing.T, name string, manifest []byte) {
+	b := rawZip([]rawEntry{stored(name, string(manifest)), stored("setup_default__apply.wat", "(module)")})
+	// Per byte of input a manifest costs at most one element, and an element a
+	// struct, twice for the slice that grew.
+	if used, most := checkOpen(t, b), uint64(len(manifest))*600+1<<20; used > most {
+		t.Errorf("%d bytes of manifest allocate %d; at most %d", len(manifest), used, most)
+	}
+}
+
+func FuzzManifestJSON(f *testing.F) {
+	seedPacks(f, func(ar *txtar.Archive) {
+		for _, file := range ar.Files {
+			if filepath.Ext(file.Name) == ".json" {
+				f.Add(file.Data)
+			}
+		}
+	})
+	f.Fuzz(func(t *testing.T, b []byte) { fuzzManifest(t, "pack.json", b) })
+}
+
+func FuzzManifestCBOR(f *testing.F) {
+	t := &testing.T{}
+	seedPacks(f, func(ar *txtar.Archive) {
+		for name, file := range files(t, ar) {
+			if name == "manifest.cbor" {
+				f.Add(file.Data)
+			}
+		}
+	})
+	for _, text := range []string{"a0", "bfff", "9bffffffffffffffff", "7b8000000000000000", "a2616100616101", "c060", strings.Repeat("81", 65) + "00"} {
+		b, err := hex.DecodeString(text)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) { fuzzManifest(t, "manifest.cbor", b) })
+}
+
+// The documents that cost most per byte, as large as they may be.
+func TestDecodeIsBounded(t *testing.T) {
+	// rows repeats one element in arrays of at most MaxElements.
+	rows := func(open, element, separator, close string, most int) string {
+		var b strings.Builder
+		for b.Len() < most {
+			n := min(pack.MaxElements, (most-b.Len())/(len(element)+len(separator)))
+			b.WriteString(open + strings.Repeat(element+separator, max(n-1, 0)) + element + close)
+		}
+		return b.String()
+	}
+	const head = `{"id":"p","version":"1",`
+	const room = pack.MaxDocument - 1<<10
+	cborFlows := func(elements int, element string) string {
+		b := []byte("\xa4\x6eschema_version\x67pack-v1\x67pack_id\x61p\x67version\x611\x65flows\x9a")
+		b = append(b, byte(elements>>24), byte(elements>>16), byte(elements>>8), byte(elements))
+		return string(b) + strings.Repeat(element, elements)
+	}
+	entrypoints := "\xa1\x6bentrypoints\x99\xff\xff" + strings.Repeat("\x60", 65535)
+	for name, m := range map[string]struct{ file, text string }{
+		"JSON, empty flows":       {"pack.json", head + `"flows":` + rows("[", "{}", ",", "]", 3*pack.MaxElements-10) + "}"},
+		"JSON, empty entrypoints": {"pack.json", head + `"flows":[` + strings.Repeat(`{"entrypoints":`+rows("[", `""`, ",", "]", 3*65000)+`},`, 21) + "{}]}"},
+		"JSON, nested lists":      {"pack.json", head + `"x":[` + strings.Repeat(rows("[", "[]", ",", "]", 3*65000)+",", 21) + "{}]}"},
+		"JSON, names":             {"pack.json", manyMembers(65536)},
+		"JSON, one string":        {"pack.json", `{"id":"` + strings.Repeat(`\u0000`, room/6) + `"}`},
+		"CBOR, empty flows":       {"manifest.cbor", cborFlows(65536, "\xa0")},
+		"CBOR, empty entrypoints": {"manifest.cbor", cborFlows(63, entrypoints)},
+		"CBOR, names":             {"manifest.cbor", cborNames(65535)},
+		"CBOR, small maps":        {"manifest.cbor", "\x98\x3f" + strings.Repeat("\x99\x40\x00"+strings.Repeat("\xa1\x61a\x00", 16384), 63)},
+		"CBOR, lists":             {"manifest.cbor", "\x98\x3f" + strings.Repeat("\x99\xff\xff"+strings.Repeat("\x80", 65535), 63)},
+		"CBOR, maps":              {"manifest.cbor", "\x98\x3f" + strings.Repeat("\x99\xff\xff"+strings.Repeat("\xa0", 65535), 63)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if len(m.text) > pack.MaxDocument {
+				t.Fatalf("%d bytes", len(m.text))
+			}
+			used := checkOpen(t, rawZip([]rawEntry{stored(m.file, m.text)}))
+			t.Logf("%d KiB of document allocate %d KiB", len(m.text)>>10, used>>10)
+			if used > maxDecode {
+				t.Errorf("%d bytes of document allocate %d; at most %d", len(m.text), used, maxDecode)
+			}
+		})
+	}
+}
+
+func cborNames(n int) string {
+	b := []byte{0xb9, byte(n >> 8), byte(n)}
+	for i := range n {
+		b = fmt.Appendf(b, "\x65%05d\x00", i)
+	}
+	return string(b)
+}
+
+// Hostile archives cost in proportion to what is there, not to what they say.
+func TestRefusalIsCheap(t *testing.T) {
+	for _, r := range refusals {
+		b := r.build(t)
+		if used, most := checkOpen(t, b), uint64(len(b))*40+16<<20; used > most {
+			t.Errorf("%s: %d bytes allocate %d; at most %d", r.name, len(b), used, most)
+		}
+	}
+}

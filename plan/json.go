@@ -1,0 +1,299 @@
+package plan
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// MaxDepth is how deep objects and arrays of hostile JSON may nest. The reader
+// that enforces it keeps no stack of its own, so that everything behind it may
+// recurse.
+const MaxDepth = 64
+
+// JSONError says what is wrong with a JSON text and where. Path is a JSON Pointer
+// (RFC 6901); the empty one means the whole text. Both may repeat hostile text
+// and are bounded.
+type JSONError struct {
+	Path   string
+	Reason string
+}
+
+func (e *JSONError) Error() string {
+	if e.Path == "" {
+		return "JSON: " + e.Reason
+	}
+	return "JSON at " + e.Path + ": " + e.Reason
+}
+
+// maxPath bounds the path of a JSONError: names in hostile JSON may be as long
+// as the text. The end is kept, for it says more than the beginning.
+const maxPath = 256
+
+func jsonError(path, format string, args ...any) *JSONError {
+	if len(path) > maxPath {
+		cut := path[len(path)-maxPath:]
+		for len(cut) > 0 && !utf8.RuneStart(cut[0]) {
+			cut = cut[1:]
+		}
+		path = "…" + cut
+	}
+	return &JSONError{Path: path, Reason: fmt.Sprintf(format, args...)}
+}
+
+// Read reads one JSON value strictly and gives its canonical form. It refuses
+// invalid UTF-8 (also as \u escapes), duplicate names, nesting deeper than
+// MaxDepth, anything behind the value, and numbers that no float64 holds: those
+// that overflow it and those that it rounds to zero. The caller bounds the size.
+// An error is a *JSONError.
+//
+// Strictness is there because a lenient reader is a second opinion: two programs
+// that take different members of {"a":1,"a":2} disagree about what was reviewed.
+func Read(b []byte) (json.RawMessage, error) {
+	if err := check(b); err != nil {
+		return nil, err
+	}
+	return canonicalize(b, MaxDepth)
+}
+
+// ReadObject is Read for texts that must be an object.
+func ReadObject(b []byte) (json.RawMessage, error) {
+	v, err := Read(b)
+	if err != nil {
+		return nil, err
+	}
+	if v[0] != '{' {
+		return nil, jsonError("", "must be an object, found %s", kind(v))
+	}
+	return v, nil
+}
+
+// check is the part of Read that meets hostile bytes: one pass over tokens.
+func check(b []byte) error {
+	d := jsontext.NewDecoder(bytes.NewReader(b))
+	for first := true; ; first = false {
+		t, err := d.ReadToken()
+		switch {
+		case err == io.EOF && first:
+			return jsonError("", "is empty")
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return syntax(err)
+		case !first && d.StackDepth() == 0 && t.Kind() != '}' && t.Kind() != ']':
+			return jsonError("", "has more than one value")
+		}
+		switch t.Kind() {
+		case '{', '[':
+			if !first && d.StackDepth() == 1 {
+				return jsonError("", "has more than one value")
+			}
+			if d.StackDepth() > MaxDepth {
+				return jsonError(string(d.StackPointer()), "nests deeper than %d", MaxDepth)
+			}
+		case '0':
+			if _, reason := number(t.String()); reason != "" {
+				return jsonError(string(d.StackPointer()), "%s", reason)
+			}
+		}
+	}
+}
+
+// syntax turns the decoder's error into ours. The decoder's own text quotes
+// hostile input at length; what is taken from it is its cause and where.
+func syntax(err error) *JSONError {
+	var s *jsontext.SyntacticError
+	if !errors.As(err, &s) {
+		return jsonError("", "cannot be read") // reading from memory gives no other errors
+	}
+	path := string(s.JSONPointer)
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return jsonError(path, "is a duplicate name")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return jsonError(path, "ends too early")
+	case s.Err != nil:
+		reason := s.Err.Error()
+		if len(reason) > 128 {
+			reason = "is malformed"
+		}
+		return jsonError(path, "%s, at byte %d", reason, s.ByteOffset)
+	}
+	return jsonError(path, "is malformed, at byte %d", s.ByteOffset)
+}
+
+// number gives the canonical form of a number, or the reason why it has none.
+//
+// Integers that fit 64 bits are exact, others are float64: what serde_json does,
+// and with it Greentic's own reader. (RFC 8785 takes every number for a float64;
+// ids beyond 2^53 would silently change.)
+func number(s string) (canonical, reason string) {
+	if !strings.ContainsAny(s, ".eE") {
+		if s == "-0" {
+			return "0", ""
+		}
+		if _, err := strconv.ParseInt(s, 10, 64); err == nil {
+			return s, ""
+		}
+		if _, err := strconv.ParseUint(s, 10, 64); err == nil {
+			return s, ""
+		}
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || math.IsInf(f, 0) {
+		return "", "is a number outside the range of float64"
+	}
+	if f == 0 {
+		mantissa, _, _ := strings.Cut(strings.ToLower(s), "e")
+		if strings.ContainsAny(mantissa, "123456789") {
+			return "", "is a number too small for float64"
+		}
+		return "0", "" // -0.0 too: RFC 8785 writes it so
+	}
+	// The shortest text that reads back as f, in the notation of ECMAScript.
+	format := byte('f')
+	if abs := math.Abs(f); abs < 1e-6 || abs >= 1e21 {
+		format = 'e'
+	}
+	out := strconv.FormatFloat(f, format, -1, 64)
+	if format == 'e' {
+		out = strings.Replace(out, "e-0", "e-", 1) // strconv writes at least two digits
+	}
+	return out, ""
+}
+
+// kind names the type of a JSON value for people.
+func kind(v json.RawMessage) string {
+	if len(v) == 0 {
+		return "nothing"
+	}
+	switch v[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}
+
+// The functions below take values apart that Read has given, so the text is
+// well-formed and only types can be wrong. Each is given the path of its value.
+
+// members calls f for each member of an object, in its order.
+func members(path string, v json.RawMessage, f func(name, path string, v json.RawMessage) error) error {
+	if kind(v) != "an object" {
+		return jsonError(path, "must be an object, found %s", kind(v))
+	}
+	d := jsontext.NewDecoder(bytes.NewReader(v))
+	if _, err := d.ReadToken(); err != nil {
+		return syntax(err)
+	}
+	for d.PeekKind() != '}' {
+		t, err := d.ReadToken()
+		if err != nil {
+			return syntax(err)
+		}
+		name := t.String()
+		val, err := d.ReadValue()
+		if err != nil {
+			return syntax(err)
+		}
+		if err := f(name, path+"/"+pointerEscaper.Replace(name), json.RawMessage(val.Clone())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
+
+// elements calls f for each element of an array.
+func elements(path string, v json.RawMessage, f func(path string, v json.RawMessage) error) error {
+	if kind(v) != "an array" {
+		return jsonError(path, "must be an array, found %s", kind(v))
+	}
+	d := jsontext.NewDecoder(bytes.NewReader(v))
+	if _, err := d.ReadToken(); err != nil {
+		return syntax(err)
+	}
+	for i := 0; d.PeekKind() != ']'; i++ {
+		val, err := d.ReadValue()
+		if err != nil {
+			return syntax(err)
+		}
+		if err := f(path+"/"+strconv.Itoa(i), json.RawMessage(val.Clone())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func text(path string, v json.RawMessage) (string, error) {
+	if kind(v) != "a string" {
+		return "", jsonError(path, "must be a string, found %s", kind(v))
+	}
+	return unquote(v), nil
+}
+
+// optionalText takes null for nothing.
+func optionalText(path string, v json.RawMessage) (*string, error) {
+	if isNull(v) {
+		return nil, nil
+	}
+	if kind(v) != "a string" {
+		return nil, jsonError(path, "must be a string or null, found %s", kind(v))
+	}
+	s := unquote(v)
+	return &s, nil
+}
+
+func boolean(path string, v json.RawMessage) (bool, error) {
+	if kind(v) != "a boolean" {
+		return false, jsonError(path, "must be a boolean, found %s", kind(v))
+	}
+	return v[0] == 't', nil
+}
+
+func texts(path string, v json.RawMessage) ([]string, error) {
+	list := []string{}
+	err := elements(path, v, func(path string, v json.RawMessage) error {
+		s, err := text(path, v)
+		list = append(list, s)
+		return err
+	})
+	return list, err
+}
+
+func object(path string, v json.RawMessage) (map[string]json.RawMessage, error) {
+	m := map[string]json.RawMessage{}
+	err := members(path, v, func(name, _ string, v json.RawMessage) error {
+		m[name] = v
+		return nil
+	})
+	return m, err
+}
+
+func isNull(v json.RawMessage) bool { return kind(v) == "null" }
+
+// unquote decodes a string literal that Read has let through.
+func unquote(v json.RawMessage) string {
+	b, err := jsontext.AppendUnquote(nil, []byte(v))
+	if err != nil {
+		panic("plan: " + err.Error()) // Read checked it
+	}
+	return string(b)
+}

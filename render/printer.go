@@ -1,0 +1,238 @@
+package render
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/greentic-ai/greentic-provision/limits"
+	"github.com/greentic-ai/greentic-provision/plan"
+)
+
+// How much of one hostile text is shown; --json has all of it.
+const (
+	maxName   = 48 // identifiers, keys, codes
+	maxDigest = len("sha256:") + 64
+	maxValue  = 200 // config values, addresses, metadata
+	maxProse  = 600 // messages, hints, notes
+	maxItems  = 200 // entries of one section
+)
+
+// printer builds the text. Every method that takes text from a pack escapes it.
+type printer struct {
+	strings.Builder
+	style Style
+}
+
+func (p *printer) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
+
+// heading starts a section, with an empty line before all but the first.
+func (p *printer) heading(text, rest string) {
+	if p.Len() > 0 {
+		p.WriteByte('\n')
+	}
+	if rest != "" {
+		rest = " " + rest
+	}
+	p.line("%s%s", p.style.paint(text, bold), rest)
+}
+
+// prose prints text after an indentation, wrapped and aligned under itself.
+// first stands in the indentation of the first line; it must be printable and is
+// as wide as indent once its colours are taken away.
+func (p *printer) prose(first string, indent int, text string) {
+	for i, l := range wrap(text, max(width-indent, 20)) {
+		if i > 0 {
+			first = strings.Repeat(" ", indent)
+		}
+		p.line("%s", strings.TrimRight(first+l, " "))
+	}
+}
+
+// clip gives at most maxItems of a section and what to say about the rest.
+func clip[T any](items []T) (shown []T, more string) {
+	if len(items) <= maxItems {
+		return items, ""
+	}
+	return items[:maxItems], fmt.Sprintf("  … and %d more (see --json)", len(items)-maxItems)
+}
+
+func (p *printer) more(text string) {
+	if text != "" {
+		p.line("%s", text)
+	}
+}
+
+// pad fills printable text up to a column.
+func pad(s string, n int) string {
+	return s + strings.Repeat(" ", max(0, n-columns(s)))
+}
+
+// column is how wide a first column must be for these names, within bounds.
+func column(names []string) int {
+	w := 0
+	for _, n := range names {
+		w = max(w, columns(Text(n, maxName)))
+	}
+	return min(w, 32)
+}
+
+// plan prints what would be done.
+func (p *printer) plan(pl plan.Plan) {
+	if keys := slices.Sorted(maps.Keys(pl.ConfigPatch)); len(keys) > 0 {
+		p.heading("Configuration", "")
+		shown, more := clip(keys)
+		w := column(shown)
+		for _, k := range shown {
+			name := pad(Text(k, maxName), w)
+			p.prose("  "+name+" = ", columns(name)+5, JSON(pl.ConfigPatch[k], maxValue))
+		}
+		p.more(more)
+	}
+	if set, del := slices.Sorted(maps.Keys(pl.SecretsPatch.Set)), pl.SecretsPatch.Delete; len(set)+len(del) > 0 {
+		p.heading("Secrets", p.style.paint("(values are never shown)", dim))
+		shown, more := clip(set)
+		for _, k := range shown {
+			p.line("  set     %s", Text(k, maxName))
+		}
+		p.more(more)
+		shown, more = clip(del)
+		for _, k := range shown {
+			p.line("  %s  %s", p.style.paint("delete", yellow), Text(k, maxName))
+		}
+		p.more(more)
+	}
+	if len(pl.WebhookOps) > 0 {
+		p.heading("Webhooks", "")
+		shown, more := clip(pl.WebhookOps)
+		for _, op := range shown {
+			p.operation(op.Op, op.ID, op.URL, op.Metadata)
+		}
+		p.more(more)
+	}
+	if len(pl.SubscriptionOps) > 0 {
+		p.heading("Subscriptions", "")
+		shown, more := clip(pl.SubscriptionOps)
+		for _, op := range shown {
+			p.operation(op.Op, op.ID, nil, op.Metadata)
+		}
+		p.more(more)
+	}
+	if len(pl.OAuthOps) > 0 {
+		p.heading("OAuth", "")
+		shown, more := clip(pl.OAuthOps)
+		for _, op := range shown {
+			p.operation(op.Op, &op.Provider, op.RedirectURL, nil)
+			if len(op.Scopes) > 0 {
+				p.prose("            scopes ", 19, Text(strings.Join(op.Scopes, ", "), maxValue))
+			}
+		}
+		p.more(more)
+	}
+	if len(pl.Notes) > 0 {
+		p.heading("Notes", "")
+		shown, more := clip(pl.Notes)
+		for _, n := range shown {
+			p.prose("  - ", 4, Text(n, maxProse))
+		}
+		p.more(more)
+	}
+}
+
+// operation prints one webhook, subscription or consent flow.
+func (p *printer) operation(op string, id, url *string, metadata map[string]json.RawMessage) {
+	name := "(no id)"
+	if id != nil {
+		name = Text(*id, maxName)
+	}
+	verb := pad(Text(op, maxName), 8)
+	p.prose("  "+verb+"  ", 4+columns(verb), name)
+	if url != nil {
+		p.prose("            ", 12, Text(*url, maxValue))
+	}
+	keys, more := clip(slices.Sorted(maps.Keys(metadata)))
+	for _, k := range keys {
+		key := Text(k, maxName)
+		p.prose("            "+key+" = ", 12+columns(key)+3, JSON(metadata[k], maxValue))
+	}
+	p.more(more)
+}
+
+// diagnostics prints findings, the worst first, otherwise as they came.
+func (p *printer) diagnostics(ds []plan.Diagnostic) {
+	if len(ds) == 0 {
+		return
+	}
+	rank := map[plan.Severity]int{plan.Error: 0, plan.Warn: 1, plan.Info: 2}
+	colour := map[plan.Severity]string{plan.Error: red, plan.Warn: yellow, plan.Info: cyan}
+	ds = slices.Clone(ds)
+	slices.SortStableFunc(ds, func(a, b plan.Diagnostic) int { return rank[a.Severity] - rank[b.Severity] })
+	p.heading("Diagnostics", "")
+	shown, more := clip(ds)
+	for _, d := range shown {
+		code := Text(d.Code, maxName)
+		p.line("  %s  %s", p.style.paint(pad(string(d.Severity), 5), colour[d.Severity], bold), p.style.paint(code, bold))
+		p.prose("         ", 9, Text(d.Message, maxProse))
+		if d.Path != "" {
+			p.prose("         at ", 12, Text(d.Path, maxValue))
+		}
+		if d.Hint != "" {
+			p.prose("         hint: ", 15, Text(d.Hint, maxProse))
+		}
+	}
+	p.more(more)
+}
+
+// receipt prints the walls that stood around the steps.
+func (p *printer) receipt(r limits.Receipt) {
+	if len(r.Walls) == 0 {
+		p.heading("Walls", "")
+		p.line("  none, as no code of the pack ran")
+		return
+	}
+	about := "(isolation " + Text(string(r.Isolation), maxName)
+	// The rest of it says how the engine is configured, in the words of the engine.
+	if engine, _, _ := strings.Cut(r.Engine, " "); engine != "" {
+		about += ", " + Text(engine, maxName)
+	}
+	p.heading("Walls", p.style.paint(about+")", dim))
+	if r.Isolation == limits.None {
+		p.prose("  "+p.style.paint("warning:", yellow, bold)+" ", 11,
+			"isolation was waived; the steps ran without the walls that could not be raised")
+	}
+	var names []string
+	for _, w := range r.Walls {
+		names = append(names, w.Name)
+	}
+	w := column(names)
+	for _, wall := range r.Walls {
+		mark := p.style.paint("up  ", green)
+		if !wall.Raised {
+			mark = p.style.paint("DOWN", red, bold)
+		}
+		name := pad(Text(wall.Name, maxName), w)
+		p.prose("  "+mark+"  "+name+"  ", 10+columns(name), Text(wall.Detail, maxValue))
+	}
+}
+
+// duration is short and exact enough for people.
+func duration(ns int64) string {
+	switch ms := float64(ns) / 1e6; {
+	case ms >= 1000:
+		return fmt.Sprintf("%.1f s", ms/1000)
+	case ms >= 10:
+		return fmt.Sprintf("%.0f ms", ms)
+	default:
+		return fmt.Sprintf("%.1f ms", ms)
+	}
+}
+
+// count is "1 step", "2 steps".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,288 @@
+package render
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/greentic-ai/greentic-provision/engine"
+	"github.com/greentic-ai/greentic-provision/limits"
+	"github.com/greentic-ai/greentic-provision/plan"
+)
+
+// Result writes what a run found: what would be done, what is still asked, what
+// went wrong, how each step ended, which walls stood, and in the last line what
+// to make of it.
+func Result(res *engine.Result, style Style) string {
+	p := &printer{style: style}
+	p.result(res)
+	return p.String()
+}
+
+func (p *printer) result(res *engine.Result) {
+	title := "Plan for "
+	if res.ExitCode != engine.ExitOK {
+		title = "Incomplete plan for "
+	}
+	p.heading(title+Text(res.Pack.ID, maxName), "")
+	field := func(name, value string) { p.prose("  "+pad(name, 8)+" ", 11, value) }
+	field("version", Text(res.Pack.Version, maxName))
+	field("provider", Text(res.Inputs.ProviderID, maxValue))
+	field("install", Text(res.Inputs.InstallID, maxValue))
+	if t := tenant(res.Inputs.Tenant); t != "" {
+		field("for", t)
+	}
+	if url := res.Inputs.PublicBaseURL; url != nil {
+		field("base URL", Text(*url, maxValue))
+	}
+
+	if empty(res.Plan) {
+		p.heading("Nothing to do", "")
+	}
+	p.plan(res.Plan)
+	p.message(res.StepResults)
+	p.questions(engine.OpenQuestions(res))
+	p.diagnostics(res.Diagnostics)
+	p.steps(res)
+	p.logs(res.StepResults)
+	p.receipt(res.Walls)
+
+	p.WriteByte('\n')
+	p.line("Digest %s", Text(res.Digest, maxDigest))
+	colour := green
+	if res.ExitCode != engine.ExitOK {
+		colour = red
+	}
+	for i, l := range wrap(Summary(res), width) {
+		if i == 0 {
+			word, rest, _ := strings.Cut(l, ":")
+			l = p.style.paint(word, colour, bold) + ":" + rest
+		}
+		p.line("%s", l)
+	}
+}
+
+// Summary says in one line how a run ended.
+func Summary(res *engine.Result) string {
+	errs := 0
+	for _, d := range res.Diagnostics {
+		if d.Severity == plan.Error {
+			errs++
+		}
+	}
+	last := func() (step, verdict string) {
+		if n := len(res.StepResults); n > 0 {
+			s := res.StepResults[n-1]
+			return Text(string(s.Step), maxName), Text(string(s.Verdict), maxName)
+		}
+		return "first", Text(string(res.Verdict), maxName)
+	}
+	switch res.ExitCode {
+	case engine.ExitOK:
+		s := "Complete: " + amount(res.Plan) + ". Nothing was applied."
+		if n := len(engine.OpenQuestions(res)); n > 0 {
+			s += " " + count(n, "question") + " open."
+		}
+		return s
+	case engine.ExitDiagnostics:
+		return "Not complete: the pack's steps reported " + count(max(errs, 1), "error") + ". Nothing was applied."
+	case engine.ExitPack:
+		step, verdict := last()
+		return fmt.Sprintf("Rejected: the %s step cannot be run (%s). Nothing was applied.", step, verdict)
+	case engine.ExitStopped:
+		step, verdict := last()
+		return fmt.Sprintf("Stopped: the %s step ended with %s. Nothing was applied.", step, verdict)
+	}
+	return "Failed: a fault of this program, not of the pack. Nothing was applied."
+}
+
+// amount counts what a plan would do.
+func amount(pl plan.Plan) string {
+	var parts []string
+	add := func(n int, noun string) {
+		if n > 0 {
+			parts = append(parts, count(n, noun))
+		}
+	}
+	add(len(pl.ConfigPatch), "config key")
+	add(len(pl.SecretsPatch.Set)+len(pl.SecretsPatch.Delete), "secret")
+	add(len(pl.WebhookOps), "webhook")
+	add(len(pl.SubscriptionOps), "subscription")
+	add(len(pl.OAuthOps), "consent")
+	if len(parts) == 0 {
+		return "nothing to do"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func empty(pl plan.Plan) bool {
+	return len(pl.ConfigPatch)+len(pl.SecretsPatch.Set)+len(pl.SecretsPatch.Delete)+len(pl.WebhookOps)+
+		len(pl.SubscriptionOps)+len(pl.OAuthOps) == 0
+}
+
+func tenant(t plan.Tenant) string {
+	var parts []string
+	for _, part := range []struct {
+		name  string
+		value *string
+	}{{"environment", t.Environment}, {"tenant", t.Tenant}, {"team", t.Team}, {"user", t.User}} {
+		if part.value != nil {
+			parts = append(parts, part.name+" "+Text(*part.value, maxName))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// message prints what the summary step has to say.
+func (p *printer) message(steps []engine.StepResult) {
+	for _, s := range steps {
+		var data struct {
+			Message string `json:"message"`
+			Summary struct {
+				Message string `json:"message"`
+			} `json:"summary"`
+		}
+		// Data of another shape is for programs, and has nothing for people.
+		if s.Step != plan.Summary || json.Unmarshal(s.Output.Data, &data) != nil {
+			continue
+		}
+		if text := cmp.Or(data.Summary.Message, data.Message); text != "" {
+			p.heading("Summary", "")
+			p.prose("  ", 2, Text(text, maxProse))
+		}
+	}
+}
+
+// questions prints what is still asked, and an answers file to start from.
+func (p *printer) questions(qs []engine.Question) {
+	if len(qs) == 0 {
+		return
+	}
+	p.heading("Open questions", "")
+	var names []string
+	for _, q := range qs {
+		names = append(names, q.ID)
+	}
+	shown, more := clip(qs)
+	w := column(names)
+	for _, q := range shown {
+		about := Text(q.Type, maxName)
+		if q.Required {
+			about += ", required"
+		}
+		id := pad(Text(q.ID, maxName), w)
+		p.prose("  "+id+"  ", 4+columns(id), strings.TrimSpace(Text(q.Label, maxProse)+" ("+about+")"))
+		if len(q.Choices) > 0 {
+			var choices []string
+			for _, c := range q.Choices {
+				text := Text(c.Value, maxName)
+				if c.Title != "" && c.Title != c.Value {
+					text += " (" + Text(c.Title, maxName) + ")"
+				}
+				choices = append(choices, text)
+			}
+			p.prose(strings.Repeat(" ", 4+w)+"one of ", 11+w, strings.Join(choices, ", "))
+		}
+		if q.Default != "" {
+			p.prose(strings.Repeat(" ", 4+w)+"default ", 12+w, Text(q.Default, maxValue))
+		}
+	}
+	p.more(more)
+	p.line("  Answer them in a file and give it with --answers FILE:")
+	for i, q := range shown {
+		open, end := "    {", ","
+		if i > 0 {
+			open = "     "
+		}
+		if i == len(shown)-1 {
+			end = "}"
+		}
+		p.prose(open, 5, JSON(quoted(q.ID), maxName)+": "+example(q)+end)
+	}
+}
+
+// example is a JSON value of the kind that answers a question.
+func example(q engine.Question) string {
+	switch {
+	case q.Type == "toggle" || q.Type == "bool" || q.Type == "boolean":
+		return "true"
+	case q.Type == "number" || q.Type == "integer":
+		return "1"
+	case q.Type == "password" || q.Type == "secret":
+		return `"…"`
+	case q.Default != "":
+		return JSON(quoted(q.Default), maxName)
+	case len(q.Choices) > 0:
+		return JSON(quoted(q.Choices[0].Value), maxName)
+	}
+	return `"…"`
+}
+
+func quoted(s string) []byte {
+	b, err := json.Marshal(s)
+	if err != nil { // a string can always be encoded
+		panic(err)
+	}
+	return b
+}
+
+// steps prints how each step ended and what it used.
+func (p *printer) steps(res *engine.Result) {
+	if len(res.StepResults) == 0 {
+		return
+	}
+	took := map[plan.Step]string{}
+	for _, t := range res.Volatile.Steps {
+		took[t.Step] = duration(t.Timing.WallNS)
+	}
+	p.heading("Steps", "")
+	for _, s := range res.StepResults {
+		verdict := pad(Text(string(s.Verdict), maxName), 18)
+		colour := green
+		if s.Verdict != limits.OK {
+			colour = red
+		}
+		p.prose("  "+pad(string(s.Step), 9)+" "+p.style.paint(verdict, colour)+pad(took[s.Step], 8)+"  ", 40, Text(s.Component.Path, maxValue))
+		u := s.Usage
+		facts := fmt.Sprintf("%s in, %s out", fileSize(int(u.InputBytes)), fileSize(int(u.OutputBytes)))
+		if u.HostCalls > 0 {
+			facts += ", " + count(int(u.HostCalls), "host call")
+		}
+		if u.LogDropped > 0 {
+			facts += fmt.Sprintf(", %s of log dropped", fileSize(int(u.LogDropped)))
+		}
+		if s.Contract != "" {
+			facts = Text(s.Contract, maxName) + ", " + facts
+		}
+		if s.Verdict != limits.OK {
+			facts += ", observed by the " + Text(string(s.Observer), maxName)
+		}
+		p.prose("            ", 12, facts)
+	}
+}
+
+// maxLog is how many lines of log are shown of all steps together.
+const maxLog = 20
+
+// logs prints what the steps logged.
+func (p *printer) logs(steps []engine.StepResult) {
+	n, shown := 0, 0
+	for _, s := range steps {
+		n += len(s.Logs)
+	}
+	if n == 0 {
+		return
+	}
+	p.heading("Log", p.style.paint("(what the pack's code says)", dim))
+	for _, s := range steps {
+		for _, l := range s.Logs {
+			if shown++; shown > maxLog {
+				p.line("  … and %d more (see --json)", n-maxLog)
+				return
+			}
+			level := pad(Text(l.Level, 5), 5)
+			p.prose("  "+pad(string(s.Step), 9)+" "+level+" ", 13+columns(level), Text(l.Text, maxValue))
+		}
+	}
+}
