@@ -24,9 +24,11 @@ var Dir string
 
 // Main builds the worker, runs the tests with a check for leaks, removes the
 // binary and exits.
-func Main(m leakcheck.Tests) { os.Exit(run(m)) }
+func Main(m leakcheck.Tests) { leakcheck.Main(built{m}) }
 
-func run(m leakcheck.Tests) int {
+type built struct{ leakcheck.Tests }
+
+func (b built) Run() int {
 	var err error
 	if Dir, err = os.MkdirTemp("", "step-worker-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -37,7 +39,7 @@ func run(m leakcheck.Tests) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return leakcheck.Checked(m).Run()
+	return b.Tests.Run()
 }
 
 // Build builds the command of this module into Dir and gives its path.
