@@ -10,9 +10,9 @@
 //
 // A Runtime owns an engine, a Program owns loaded code, an Instance owns a
 // store. Each has a Close, which may be called twice; nothing is released by
-// the garbage collector. Using a closed handle is a panic or an error, never
-// undefined behaviour: a Program's C memory lives until its last Instance is
-// closed, and closing an Instance inside one of its own calls panics.
+// the garbage collector. Using a closed handle is an error, never undefined
+// behaviour: a Program's C memory lives until its last Instance is closed, and
+// closing an Instance inside one of its own calls panics.
 //
 // # What crosses the border
 //

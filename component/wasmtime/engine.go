@@ -152,9 +152,9 @@ type Runtime struct {
 
 var _ component.Runtime = (*Runtime)(nil)
 
-// New makes a runtime. It starts no threads, opens no files and reads no
-// environment, but installs the engine's signal handlers when code is first
-// loaded. Close it when done.
+// New makes a runtime. It starts no threads and opens no files; the engine's
+// signal handlers, which pass on what is not a guest's, are installed for the
+// whole process. Close it when done.
 func New(config Config) (*Runtime, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -309,6 +309,9 @@ func wat2wasm(text []byte) ([]byte, error) {
 
 // vecBytes borrows the bytes of v.
 func vecBytes(v *C.wasm_byte_vec_t) []byte {
+	if v.size == 0 {
+		return nil // and v.data is no pointer, see shim_host_call
+	}
 	return unsafe.Slice((*byte)(unsafe.Pointer(v.data)), int(v.size))
 }
 

@@ -144,8 +144,12 @@ func (l *lifting) list(list *C.wasmtime_component_vallist_t, t *component.Type) 
 		return nil, errLiftLimit
 	}
 	values := make([]component.Value, int(list.size))
-	for i := range cvals(list.data, list.size) {
-		v, err := l.value(&cvals(list.data, list.size)[i], t.Elem)
+	if len(values) == 0 {
+		return values, nil // list.data is no pointer then, see shim_host_call
+	}
+	slots := cvals(list.data, list.size)
+	for i := range slots {
+		v, err := l.value(&slots[i], t.Elem)
 		if err != nil {
 			return nil, at("["+strconv.Itoa(i)+"]", err)
 		}
@@ -217,6 +221,9 @@ func (l *lifting) flags(flags *C.wasmtime_component_valflags_t, t *component.Typ
 		return nil, err
 	}
 	labels := make([]string, 0, int(flags.size))
+	if flags.size == 0 {
+		return labels, nil
+	}
 	names := unsafe.Slice(flags.data, int(flags.size))
 	for i := range names {
 		label, err := ownLabel(t.Labels, &names[i])

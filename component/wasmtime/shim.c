@@ -32,8 +32,11 @@ static wasmtime_error_t *shim_host_call(void *data, wasmtime_context_t *ctx,
                                         wasmtime_component_val_t *results,
                                         size_t nresults) {
   (void)type;
+  /* An empty Rust vector points at 0x8, which Go's runtime takes for a bug when
+   * it moves a stack that holds it ("invalid pointer found on stack"). */
   return goHostCall((uintptr_t)wasmtime_context_get_data(ctx), ctx, (size_t)data,
-                    args, nargs, results, nresults);
+                    nargs ? args : NULL, nargs, nresults ? results : NULL,
+                    nresults);
 }
 
 static wasmtime_error_t *shim_host_drop(void *data, wasmtime_context_t *ctx,

@@ -104,6 +104,9 @@ var trapCodes = map[string]component.TrapCode{
 	"wasm trap: allocation size too large":                     component.TrapOther,
 	"wasm trap: cannot enter component instance":               component.TrapOther,
 	"wasm trap: cannot leave component instance":               component.TrapOther,
+	// What the process limit answers to mmap or mprotect while memories and tables
+	// are made (std::io::Error).
+	"Cannot allocate memory (os error 12)": component.TrapLimit,
 }
 
 // trapCode reads the cause from the engine's text for an error. The text holds
