@@ -31,7 +31,8 @@ func newStep(s *session, id uint32, m *ipc.Invoke) *step {
 		Now:    time.Unix(0, m.Now).UTC(),
 		Seed:   [32]byte(m.Seed),
 		Budget: time.Duration(m.Budget),
-		Stdout: func(line []byte) { st.log.add("output", string(line)) },
+		Stdout: func(line []byte) { st.log.add("stdout", string(line)) },
+		Stderr: func(line []byte) { st.log.add("stderr", string(line)) },
 	})
 	return st
 }
@@ -56,6 +57,7 @@ func (st *step) run(ctx context.Context, p *program, request []byte) ([]byte, er
 		return nil, err
 	}
 	defer inst.Close()
+	defer st.wasi.Flush() // a last line without its end
 	return p.contract.Run(ctx, inst, request, int(w.StepOutput))
 }
 
