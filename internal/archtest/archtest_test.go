@@ -87,13 +87,14 @@ var table = map[string]row{
 		"limits/entry", "limits/mdwe", "limits/rlimit", "limits/seccomp/policy", "worker"},
 		why: "raises the walls in order, plugs the engine into worker"},
 
-	"component/componenttest": {kit: true, imports: []string{"component"}, why: "what every engine binding must do"},
-	"limits/probe/probetest":  {kit: true, imports: []string{"limits", "limits/probe"}, why: "skips a test where the system offers no wall"},
-	"internal/guests":         {kit: true, imports: []string{"limits"}, why: "the hostile corpus"},
-	"internal/leakcheck":      {kit: true, why: "what tests may not leave behind"},
-	"internal/workertest":     {kit: true, imports: []string{"internal/leakcheck"}, why: "builds the real worker for tests"},
-	"internal/bench":          {kit: true, why: "what isolation costs"},
-	"internal/archtest":       {kit: true, why: "this"},
+	"component/componenttest":    {kit: true, imports: []string{"component"}, why: "what every engine binding must do"},
+	"limits/probe/probetest":     {kit: true, imports: []string{"limits", "limits/probe"}, why: "skips a test where the system offers no wall"},
+	"limits/seccomp/seccomptest": {kit: true, imports: []string{"limits/seccomp"}, why: "evaluates filters in the BPF interpreter"},
+	"internal/guests":            {kit: true, imports: []string{"limits"}, why: "the hostile corpus"},
+	"internal/leakcheck":         {kit: true, why: "what tests may not leave behind"},
+	"internal/workertest":        {kit: true, imports: []string{"internal/leakcheck"}, why: "builds the real worker for tests"},
+	"internal/bench":             {kit: true, why: "what isolation costs"},
+	"internal/archtest":          {kit: true, why: "this"},
 }
 
 // impure is what a pure package must not reach, and why.

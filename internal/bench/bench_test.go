@@ -1,3 +1,5 @@
+//go:build cgo
+
 package bench_test
 
 import (

@@ -4,6 +4,10 @@
 // A package that uses it has
 //
 //	func TestMain(m *testing.M) { workertest.Main(m) }
+//
+// Where tests cannot build, because they run compiled and as a user without a
+// toolchain, GREENTIC_TEST_BIN names a directory that has the binaries; .ci/run
+// does that.
 package workertest
 
 import (
@@ -24,7 +28,11 @@ var Dir string
 
 // Main builds the worker, runs the tests with a check for leaks, removes the
 // binary and exits.
-func Main(m leakcheck.Tests) { leakcheck.Main(built{m}) }
+func Main(m leakcheck.Tests) { os.Exit(Checked(m).Run()) }
+
+// Checked is Main for a TestMain that must hand m to somebody else, such as
+// testscript.Main.
+func Checked(m leakcheck.Tests) leakcheck.Tests { return leakcheck.Checked(built{m}) }
 
 type built struct{ leakcheck.Tests }
 
@@ -44,6 +52,9 @@ func (b built) Run() int {
 
 // Build builds the command of this module into Dir and gives its path.
 func Build(command string) (string, error) {
+	if bin := os.Getenv("GREENTIC_TEST_BIN"); bin != "" {
+		return filepath.Join(bin, command), nil
+	}
 	path := filepath.Join(Dir, command)
 	cmd := exec.Command("go", "build", "-o", path, "github.com/greentic-ai/greentic-provision/cmd/"+command)
 	if out, err := cmd.CombinedOutput(); err != nil {
