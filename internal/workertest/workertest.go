@@ -28,7 +28,7 @@ var Dir string
 
 // Main builds the worker, runs the tests with a check for leaks, removes the
 // binary and exits.
-func Main(m leakcheck.Tests) { os.Exit(Checked(m).Run()) }
+func Main(m leakcheck.Tests) { leakcheck.Main(built{m}) }
 
 // Checked is Main for a TestMain that must hand m to somebody else, such as
 // testscript.Main.

@@ -18,7 +18,7 @@
 //	mount   / private, tmpfs, pivot_root, old root detached       "mount"
 //	caps 1  bounding set empty, securebits locked                 "caps"
 //	id      supplementary groups, gid, uid                        "id=65534"
-//	caps 2  ambient, inheritable, permitted, effective sets empty "caps"
+//	caps 2  effective, permitted, inheritable, ambient sets empty "caps"
 //	nnp     PR_SET_NO_NEW_PRIVS                                   "nnp"
 //	nodump  PR_SET_DUMPABLE 0, RLIMIT_CORE 0, PR_SET_PDEATHSIG    "nodump"
 //

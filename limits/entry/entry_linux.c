@@ -179,9 +179,8 @@ static int raise_caps(void)
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
 	struct __user_cap_data_struct sets[2];
 	memset(sets, 0, sizeof sets);
-	// EINVAL: no ambient set before Linux 4.3.
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && errno != EINVAL)
-		return fail(ENTRY_CAPS, "capabilities: ambient set", errno);
+	// The ambient set goes with it: no capability is ambient that is not both
+	// permitted and inheritable (capabilities(7)).
 	if (syscall(SYS_capset, &head, sets) != 0)
 		return fail(ENTRY_CAPS, "capabilities: capset", errno);
 	memset(sets, 0xff, sizeof sets);

@@ -46,6 +46,8 @@ func fault(act string) int {
 			return 2
 		}
 		page[0] = 1
+	case act == "alternate stack":
+		return onAlternateStack()
 	case act == "pipe":
 		if _, err := unix.Write(1, []byte("x")); err != unix.EPIPE {
 			return 2
@@ -67,3 +69,19 @@ func fault(act string) int {
 
 //go:noinline
 func touch(p *int) { *p = 1 }
+
+// onAlternateStack tells by 0 that the handler of SIGSEGV runs on the alternate
+// stack. To see it work would take native code that overflows its stack.
+func onAlternateStack() int {
+	// struct sigaction of the kernel: handler, flags, restorer, mask; without the
+	// restorer on arm64.
+	var old [4]uint64
+	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGSEGV), 0, uintptr(unsafe.Pointer(&old)), 8, 0, 0); errno != 0 {
+		return 2
+	}
+	const saOnStack = 0x08000000
+	if old[1]&saOnStack == 0 {
+		return 3
+	}
+	return 0
+}

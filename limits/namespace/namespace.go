@@ -37,8 +37,9 @@
 //
 // A spawn with a user namespace is a fork with copied page tables: Go uses vfork
 // only without CLONE_NEWUSER (syscall/exec_linux.go), because the parent has to
-// run and write the child's uid_map. So pools should be filled while the
-// supervisor's heap is small.
+// run and write the child's uid_map. Measured, to exec: 0.8 ms from a small heap,
+// 5 ms from 256 MiB, 20 ms from 1 GiB (plan shared: 0.5 ms from any). So pools
+// should be filled while the supervisor's heap is small.
 package namespace
 
 import (
@@ -106,9 +107,9 @@ func (p Plan) Wall() limits.Wall {
 }
 
 func plans(o Options, who caller) []Plan {
-	must, may := func(word string) string { return word }, func(word string) string { return word + "?" }
+	must := func(word string) string { return word }
 	if o.Isolation == limits.None {
-		must = may
+		must = func(word string) string { return word + "?" }
 	}
 	stack := func(words ...string) []string {
 		if o.ThreadStack > 0 {
@@ -125,9 +126,9 @@ func plans(o Options, who caller) []Plan {
 	shared := Plan{Name: "shared", namespaces: all[1:], words: walled, who: who}
 	// Without namespaces of its own a worker must not touch mounts: they are the
 	// host's.
-	bare := Plan{Name: "bare", words: stack(may(wordCaps), must(wordNNP), must(wordNoDump)), who: who}
+	bare := Plan{Name: "bare", words: stack(must(wordCaps), must(wordNNP), must(wordNoDump)), who: who}
 	if who.uid == 0 && who.maps {
-		bare.words = append([]string{may(id)}, bare.words...)
+		bare.words = append([]string{must(id)}, bare.words...)
 	}
 
 	var out []Plan

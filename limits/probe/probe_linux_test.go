@@ -2,8 +2,10 @@ package probe
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -16,6 +18,9 @@ import (
 // TestMain also plays the program that TestUserNamespaces starts to check the
 // probe against a real spawn.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "quota" {
+		os.Exit(quota())
+	}
 	if len(os.Args) > 1 && os.Args[1] == "born" {
 		if os.Getpid() != 1 || unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") != nil {
 			os.Exit(1)
@@ -57,9 +62,6 @@ func TestUserNamespacesReapsItsChild(t *testing.T) {
 	}
 }
 
-// A probe that says yes to everything would pass the tests above on a kernel that
-// has everything, so the negative answer is asked for too: after the quota of
-// user namespaces is set to 0 in a namespace of its own.
 func TestAskUnknownFlag(t *testing.T) {
 	if err := ask("nothing", "no Linux", 0x7ffffff0); !errors.Is(err, limits.ErrUnsupported) {
 		t.Errorf("unknown prctl: %v", err)
@@ -77,4 +79,35 @@ func TestKernelFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("Linux %s: seccomp %v, mdwe %v", unix.ByteSliceToString(u.Release[:]), Seccomp(), MDWE())
+}
+
+// quota asks in a user namespace in which no further one may be made.
+func quota() int {
+	if err := os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	err := askUserNamespaces()
+	if !errors.Is(err, limits.ErrUnsupported) || !strings.Contains(err.Error(), "user.max_user_namespaces is 0") {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+// The negative answer, with its reason. The sysctl belongs to a user namespace,
+// so it can be set to 0 in a fresh one without touching the machine.
+func TestUserNamespacesQuota(t *testing.T) {
+	if err := UserNamespaces(); err != nil {
+		t.Skip(err)
+	}
+	cmd := exec.Command("/proc/self/exe", "quota")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
 }
