@@ -55,7 +55,7 @@ fuzz-short: ## run every fuzz target for FUZZTIME (3s)
 
 js: build ## build the JavaScript example with npm and run its pack
 	$(MAKE) -C examples/steps-js
-	$(BIN) dry-run setup --pack examples/steps-js/dist/steps-js.gtpack
+	$(BIN) dry-run setup --pack examples/steps-js/dist/steps-js.gtpack --answers examples/steps-js/answers.json
 
 bench: ## measure, side by side: in process, sealed worker, spawn, cold start
 	go test -run '^$$' -bench . ./internal/bench

@@ -80,7 +80,7 @@ func TestCall(t *testing.T) {
 		code  capability.Code
 	}{
 		{op: "config.get", args: `{"key":"region"}`, reply: `{"found":true,"value":"\"eu\""}`},
-		{op: "config.get", args: `{"key":"nested"}`, reply: `{"found":true,"value":"{\"a\":[1,2.50,null]}"}`},
+		{op: "config.get", args: `{"key":"nested"}`, reply: `{"found":true,"value":"{\"a\":[1,2.5,null]}"}`},
 		{op: "config.get", args: `{"key":"z"}`, reply: `{"found":true,"value":"null"}`},
 		{op: "config.get", args: `{"key":"Region"}`, reply: `{}`},
 		{op: "config.get", args: `{"key":"` + long + `"}`, reply: `{}`},
@@ -657,7 +657,7 @@ func ExampleHost() {
 	// {"found":true,"value":"\"eu\""} <nil>
 	// {} <nil>
 	// {"found":true,"value":"\"us\""} <nil>
-	//  invalid: the value is not JSON text: not valid JSON (byte 0)
+	//  invalid: the value as JSON is malformed
 	// "us" [{apply host-call config.set config_patch.region}]
 	// {"config":{"region":"eu"},"secrets":{"BOT_TOKEN":{"redacted":true,"value":null}},"subscriptions":[]}
 }

@@ -86,7 +86,7 @@ func (h *Host) configSet(a Args) (Reply, error) {
 	if why := checkKey(a.Key); why != "" {
 		return Reply{}, refuse(Invalid, "%s", why)
 	}
-	v, _, err := value(*a.Value)
+	v, err := value(*a.Value)
 	if err != nil {
 		return Reply{}, err
 	}
@@ -176,16 +176,13 @@ func (h *Host) subscriptionsUpsert(a Args) (Reply, error) {
 	if why := checkKey(a.Key); why != "" {
 		return Reply{}, refuse(Invalid, "%s", why)
 	}
-	v, kind, err := value(*a.Value)
+	v, err := object(*a.Value)
 	if err != nil {
 		return Reply{}, err
 	}
-	if kind != '{' {
-		return Reply{}, refuse(Invalid, "the metadata is not a JSON object")
-	}
 	var metadata map[string]json.RawMessage
 	if err := json.Unmarshal(v, &metadata); err != nil {
-		return Reply{}, refuse(Invalid, "the metadata is not a JSON object")
+		return Reply{}, refuse(Internal, "the metadata cannot be read")
 	}
 	if err := h.charge(len(a.Key) + 2*len(v)); err != nil { // once in the overlay, once in the plan
 		return Reply{}, err
@@ -259,7 +256,7 @@ func checkOAuth(o *OAuthArgs) error {
 		}
 	}
 	if o.Extra != "" {
-		if _, kind, err := value(o.Extra); err != nil || kind != '{' {
+		if _, err := object(o.Extra); err != nil {
 			return refuse(Invalid, "the extra parameters are not a JSON object")
 		}
 	}
@@ -349,12 +346,20 @@ func (h *Host) oauthToken(a Args) (Reply, error) {
 	return Reply{Value: tokenSet}, nil
 }
 
-// value checks JSON text from a guest and gives it without white space, with
-// its kind.
-func value(text string) (json.RawMessage, jsontext.Kind, error) {
-	kind, err := readJSON([]byte(text))
+// value reads JSON text from a guest and gives its canonical form.
+func value(text string) (json.RawMessage, error) {
+	v, err := readJSON([]byte(text))
 	if err != nil {
-		return nil, 0, refuse(Invalid, "the value is not JSON text: %s", err.Reason)
+		return nil, refuse(Invalid, "the value as JSON %s", err.Reason)
 	}
-	return compact(jsontext.Value(text)), kind, nil
+	return v, nil
+}
+
+// object is value for text that must be an object.
+func object(text string) (json.RawMessage, error) {
+	v, err := value(text)
+	if err == nil && v[0] != '{' {
+		return nil, refuse(Invalid, "the value is not a JSON object")
+	}
+	return v, err
 }

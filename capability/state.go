@@ -1,17 +1,17 @@
 package capability
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
-	"strconv"
+	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/greentic-ai/greentic-provision/plan"
 )
 
 // State is what exists before the run, as the operator says: reads of the guest
@@ -40,9 +40,6 @@ type StateSubscription struct {
 // of any structured document of this program.
 const MaxState = 4 << 20
 
-// maxDepth is how deep JSON may nest, here and in every value a guest writes.
-const maxDepth = 64
-
 // StateError says what is wrong with a state file. Path is a JSON pointer, ""
 // for the whole. No value of the file is quoted, nor is the JSON reader's error
 // kept (which would quote some): it may be a secret.
@@ -59,15 +56,16 @@ func (e *StateError) Error() string {
 	return where + ": " + e.Reason
 }
 
-// ParseState reads a state file strictly: unknown or repeated members, wrong
-// types, invalid UTF-8, nesting beyond 64, numbers beyond a float64 and anything
-// after the object are errors (*StateError).
+// ParseState reads a state file strictly: everything that plan.Read refuses,
+// unknown members and wrong types are errors (*StateError). Values are kept in
+// canonical form.
 func ParseState(b []byte) (State, error) {
 	if len(b) > MaxState {
 		return State{}, &StateError{Reason: fmt.Sprintf("the file has %d bytes, over the limit of %d", len(b), MaxState)}
 	}
-	if _, err := readJSON(b); err != nil {
-		return State{}, err
+	doc, bad := readJSON(b)
+	if bad != nil {
+		return State{}, bad
 	}
 	var file struct {
 		Config        map[string]jsontext.Value `json:"config"`
@@ -77,10 +75,10 @@ func ParseState(b []byte) (State, error) {
 			Metadata jsontext.Value `json:"metadata"`
 		} `json:"subscriptions"`
 	}
-	if kind := jsontext.Value(b).Kind(); kind != '{' {
+	if kind := jsontext.Value(doc).Kind(); kind != '{' {
 		return State{}, &StateError{Reason: fmt.Sprintf("expected an object, found %s", kind)}
 	}
-	if err := jsonv2.Unmarshal(b, &file, jsonv2.RejectUnknownMembers(true)); err != nil {
+	if err := jsonv2.Unmarshal(doc, &file, jsonv2.RejectUnknownMembers(true)); err != nil {
 		e := &StateError{Reason: "not a state file"}
 		if sem, ok := errors.AsType[*jsonv2.SemanticError](err); ok {
 			e.Path = string(sem.JSONPointer)
@@ -99,7 +97,7 @@ func ParseState(b []byte) (State, error) {
 		if why := checkKey(k); why != "" {
 			return State{}, &StateError{Path: pointer("config", k), Reason: why}
 		}
-		s.Config[k] = compact(file.Config[k])
+		s.Config[k] = json.RawMessage(file.Config[k])
 	}
 	spelled := map[string]string{}
 	for _, k := range slices.Sorted(maps.Keys(file.Secrets)) {
@@ -129,7 +127,7 @@ func ParseState(b []byte) (State, error) {
 		if sub.Metadata.Kind() != '{' {
 			return State{}, &StateError{Path: path + "/metadata", Reason: "is not an object"}
 		}
-		s.Subscriptions = append(s.Subscriptions, StateSubscription{ID: sub.ID, Metadata: compact(sub.Metadata)})
+		s.Subscriptions = append(s.Subscriptions, StateSubscription{ID: sub.ID, Metadata: json.RawMessage(sub.Metadata)})
 	}
 	return s, nil
 }
@@ -170,57 +168,23 @@ func (s State) ForGuest() json.RawMessage {
 	return b
 }
 
-// readJSON checks that b is one JSON value, with no name twice in an object,
-// valid UTF-8, nested no deeper than maxDepth, and no number beyond what other
-// readers of the plan can hold (a float64). It gives the kind of the value: '{'
-// for an object.
-func readJSON(b []byte) (jsontext.Kind, *StateError) {
-	d := jsontext.NewDecoder(bytes.NewReader(b))
-	kind := d.PeekKind()
-	for first := true; ; first = false {
-		if !first && d.StackDepth() == 0 {
-			break
-		}
-		tok, err := d.ReadToken()
-		if err != nil {
-			return 0, syntaxError(err)
-		}
-		if tok.Kind() == '0' {
-			if _, err := strconv.ParseFloat(tok.String(), 64); err != nil {
-				return 0, &StateError{Path: string(d.StackPointer()), Reason: "a number is too large"}
-			}
-		}
-		if d.StackDepth() > maxDepth {
-			return 0, &StateError{Path: "", Reason: fmt.Sprintf("nested deeper than %d", maxDepth)}
+// readJSON reads one JSON value as the plan's own reader does, in canonical form,
+// so that what a guest writes here can neither break the plan nor mean something
+// else to another reader. Of the reader's reason only what quotes nothing is
+// kept: JSON that is malformed at a secret is malformed by a piece of it.
+func readJSON(b []byte) (json.RawMessage, *StateError) {
+	v, err := plan.Read(b)
+	if err == nil {
+		return v, nil
+	}
+	e := &StateError{Reason: "is malformed"}
+	if je, ok := errors.AsType[*plan.JSONError](err); ok {
+		e.Path = je.Path
+		if !strings.ContainsAny(je.Reason, "'\"`") {
+			e.Reason = je.Reason
 		}
 	}
-	if _, err := d.ReadToken(); err != io.EOF {
-		return 0, &StateError{Reason: "something follows the JSON value"}
-	}
-	return kind, nil
-}
-
-// syntaxError turns the reader's error into ours without its text: that may
-// quote the offending characters, which may belong to a secret.
-func syntaxError(err error) *StateError {
-	e := &StateError{Reason: "not valid JSON"}
-	if syn, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		e.Path = string(syn.JSONPointer)
-		e.Reason = fmt.Sprintf("not valid JSON (byte %d)", syn.ByteOffset)
-		if errors.Is(syn.Err, jsontext.ErrDuplicateName) {
-			e.Reason = "is there twice"
-		}
-	}
-	return e
-}
-
-// compact takes the white space out of JSON that readJSON has checked.
-func compact(v jsontext.Value) json.RawMessage {
-	c := v.Clone()
-	if err := c.Compact(); err != nil {
-		panic(fmt.Sprintf("capability: %v after it was checked", err))
-	}
-	return json.RawMessage(c)
+	return nil, e
 }
 
 func pointer(names ...string) string {

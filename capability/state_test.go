@@ -12,7 +12,7 @@ import (
 func TestParseState(t *testing.T) {
 	for _, c := range []struct{ in, guest string }{
 		{`{}`, `{"config":{},"secrets":{},"subscriptions":[]}`},
-		{stateJSON, `{"config":{"nested":{"a":[1,2.50,null]},"region":"eu","z":null},` +
+		{stateJSON, `{"config":{"nested":{"a":[1,2.5,null]},"region":"eu","z":null},` +
 			`"secrets":{"Bot Token":{"redacted":true,"value":null},"EMPTY":{"redacted":true,"value":null}},` +
 			`"subscriptions":[{"id":"s1","metadata":{"topic":"a"}},{"id":"s0","metadata":{}}]}`},
 		{` {"config":{"a.b":"x"}} ` + "\n", `{"config":{"a.b":"x"},"secrets":{},"subscriptions":[]}`},
@@ -33,22 +33,23 @@ func TestParseState(t *testing.T) {
 func TestParseStateErrors(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	for _, c := range []struct{ in, path, reason string }{
-		{``, "", "not valid JSON"},
+		{``, "", "is empty"},
 		{`null`, "", "expected an object"},
 		{`[]`, "", "expected an object"},
-		{`{} {}`, "", "something follows"},
-		{`{"config":`, "", "not valid JSON (byte 10)"},
+		{`{} {}`, "", "has more than one value"},
+		{`{"config":`, "", "ends too early"},
 		{`{"konfig":{}}`, "/konfig", "unknown member"},
 		{`{"config":[]}`, "/config", "is not what belongs here"},
-		{`{"config":{"a":1,"a":2}}`, "/config/a", "is there twice"},
+		{`{"config":{"a":1,"a":2}}`, "/config/a", "is a duplicate name"},
 		{`{"config":{"":1}}`, "/config/", "empty"},
 		{`{"config":{"a/b\n":1}}`, "/config/a~1b\n", "control character"},
 		{`{"config":{"` + strings.Repeat("k", 513) + `":1}}`, "/config/" + strings.Repeat("k", 513), "over the limit of 512"},
-		{`{"config":{"a":` + deep(63) + `}}`, "", "nested deeper than 64"},
-		{"{\"config\":{\"a\":\"\xff\"}}", "", "not valid JSON"},
-		{`{"config":{"a":[0,-1e999]}}`, "/config/a/1", "too large"},
-		{`{"secrets":{"A":hunter2}}`, "/secrets/A", "not valid JSON"},
+		{`{"config":{"a":` + deep(63) + `}}`, "", "nests deeper than 64"},
+		{"{\"config\":{\"a\":\"\xff\"}}", "/config/a", "UTF-8"},
+		{`{"config":{"a":[0,-1e999]}}`, "/config/a/1", "outside the range of float64"},
+		{`{"secrets":{"A":hunter2}}`, "/secrets/A", "is malformed"},
 		{`{"secrets":{"A":{"v":"hunter2"}}}`, "/secrets/A", "is not what belongs here"},
+		{`{"config":{"a":1e-999}}`, "/config/a", "too small"},
 		{`{"secrets":{"A":72}}`, "/secrets/A", "number is not what belongs here"},
 		{`{"secrets":{"a b":"hunter2","A_B":"x"}}`, "/secrets/a b", `names the same secret as "A_B"`},
 		{`{"secrets":{" ":"hunter2"}}`, "/secrets/ ", "blank"},

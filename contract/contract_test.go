@@ -65,7 +65,7 @@ func TestSelect(t *testing.T) {
 		"a function by that name":     {types: component.Types{Layer: component.LayerComponent, Exports: []component.Item{fn("greentic:provision-step/step", run)}}, part: "does not export"},
 		"wrong parameters":            {types: exports("greentic:provision-step/step@1.0.0", fn("run", twoParams)), part: "greentic:provision-step/step@1.0.0#run is func(string, string) -> result<string, record {code: string, message: string}>, expected func(string) -> result<"},
 		"wrong field name":            {types: exports("greentic:provision-step/step@1.0.0", fn("run", otherRecord)), part: "kode"},
-		"run is missing":              {types: exports("greentic:provision-step/step@1.0.0"), part: "the provisioning function is missing"},
+		"run is missing":              {types: exports("greentic:provision-step/step@1.0.0"), part: "the provisioning function is missing: greentic:provision-step/step@1.0.0#run is absent, expected func(string) -> "},
 		"run is a type":               {types: exports("greentic:provision-step/step@1.0.0", component.Item{Name: "run", Kind: component.ItemType}), part: "missing"},
 		"nothing at all":              {types: component.Types{Layer: component.LayerComponent}, part: "exports: none; imports: none"},
 		"core":                        {types: coreTypes(pair, pair), want: contract.NameCore},

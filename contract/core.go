@@ -93,7 +93,7 @@ func (core) Run(ctx context.Context, inst component.Instance, request []byte, ma
 func place(inst component.Instance, request []byte) (uint32, error) {
 	old := uint64(len(inst.Memory(coreMemory)))
 	size := uint64(len(request))
-	pages := max(1, (size+pageSize-1)/pageSize)
+	pages := (size + pageSize - 1) / pageSize
 	at, grown := old, inst.GrowMemory(coreMemory, pages) == nil
 	if !grown {
 		at = upstreamOffset

@@ -40,8 +40,8 @@ const (
 // form of any value covers becomes Withheld, once.
 //
 // The forms of a value: itself; with its surrounding space trimmed; each of its
-// longer lines; as the content of a JSON string, in four styles of escaping; as Go
-// quotes it; percent-encoded; hexadecimal; base64 in the standard and the URL alphabet, also
+// longer lines; as text, if it is not UTF-8; as the content of a JSON string, in
+// four styles of escaping; as Go quotes it; percent-encoded; hexadecimal; base64 in the standard and the URL alphabet, also
 // when it is a part of what was encoded (as in "user:password").
 //
 // What it does not find: values of fewer than 4 bytes inside of longer text,
@@ -151,6 +151,11 @@ func forms(v string) []string {
 	}
 	if html, err := json.Marshal(v); err == nil {
 		list = append(list, string(html[1:len(html)-1]))
+	}
+	if !utf8.ValidString(v) {
+		// Text cannot hold it. What programs make of it when they try: one
+		// replacement character for each bad byte, or for each run of them.
+		list = append(list, string([]rune(v)), strings.ToValidUTF8(v, "\ufffd"))
 	}
 	// As Go quotes it: details of failures are shown so.
 	ascii := strconv.QuoteToASCII(v)
@@ -392,8 +397,9 @@ func isBase64(c byte) bool {
 		c == '+' || c == '/' || c == '-' || c == '_'
 }
 
-// replace puts Withheld in the place of spans, which may overlap. Overlapping
-// ones are one: replacing them one by one would leave the end of the second.
+// replace puts Withheld in the place of spans. Those that overlap or touch are
+// one: replacing them one by one would leave the end of the second, or show how
+// many pieces there were.
 func (s *Scrubber) replace(text string, spans []span) string {
 	if len(spans) == 0 {
 		return text
@@ -403,7 +409,7 @@ func (s *Scrubber) replace(text string, spans []span) string {
 	done := 0
 	for i := 0; i < len(spans); {
 		sp := spans[i]
-		for i++; i < len(spans) && spans[i].start < sp.end; i++ {
+		for i++; i < len(spans) && spans[i].start <= sp.end; i++ {
 			sp.end = max(sp.end, spans[i].end)
 		}
 		b.WriteString(text[done:sp.start])

@@ -28,8 +28,7 @@ func Inspection(in *pack.Inspection, style Style) string {
 		p.heading("Entry flows", "")
 		shown, more := clip(in.EntryFlows)
 		for _, f := range shown {
-			entry := pad(Text(f.Entry, maxName), 13)
-			p.prose("  "+entry+"  ", 4+columns(entry), Text(f.Flow, maxName))
+			p.pair("  ", 2, Text(f.Entry, maxName), 13, "  ", Text(f.Flow, maxName))
 			p.prose("                 ", 17, "found by "+Text(f.FoundBy, maxValue))
 		}
 		p.more(more)

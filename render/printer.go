@@ -13,7 +13,7 @@ import (
 
 // How much of one hostile text is shown; --json has all of it.
 const (
-	maxName   = 48 // identifiers, keys, codes
+	maxName   = 40 // identifiers, keys, codes
 	maxDigest = len("sha256:") + 64
 	maxValue  = 200 // config values, addresses, metadata
 	maxProse  = 600 // messages, hints, notes
@@ -51,6 +51,22 @@ func (p *printer) prose(first string, indent int, text string) {
 	}
 }
 
+// pair prints a label and a value beside it, or below it where the label is too
+// long for that. first is printable and, but for colours, indent columns wide; w
+// is the width of the column of labels.
+func (p *printer) pair(first string, indent int, label string, w int, sep, value string) {
+	if columns(label) > maxLabel {
+		p.line("%s", strings.TrimRight(first+label+sep, " "))
+		p.prose(strings.Repeat(" ", indent+4), indent+4, value)
+		return
+	}
+	label = pad(label, w) + sep
+	p.prose(first+label, indent+columns(label), value)
+}
+
+// maxLabel is how wide a label may be that has its value beside it.
+const maxLabel = 32
+
 // clip gives at most maxItems of a section and what to say about the rest.
 func clip[T any](items []T) (shown []T, more string) {
 	if len(items) <= maxItems {
@@ -76,7 +92,7 @@ func column(names []string) int {
 	for _, n := range names {
 		w = max(w, columns(Text(n, maxName)))
 	}
-	return min(w, 32)
+	return min(w, maxLabel)
 }
 
 // plan prints what would be done.
@@ -86,8 +102,7 @@ func (p *printer) plan(pl plan.Plan) {
 		shown, more := clip(keys)
 		w := column(shown)
 		for _, k := range shown {
-			name := pad(Text(k, maxName), w)
-			p.prose("  "+name+" = ", columns(name)+5, JSON(pl.ConfigPatch[k], maxValue))
+			p.pair("  ", 2, Text(k, maxName), w, " = ", JSON(pl.ConfigPatch[k], maxValue))
 		}
 		p.more(more)
 	}
@@ -147,15 +162,13 @@ func (p *printer) operation(op string, id, url *string, metadata map[string]json
 	if id != nil {
 		name = Text(*id, maxName)
 	}
-	verb := pad(Text(op, maxName), 8)
-	p.prose("  "+verb+"  ", 4+columns(verb), name)
+	p.pair("  ", 2, Text(op, maxName), 8, "  ", name)
 	if url != nil {
 		p.prose("            ", 12, Text(*url, maxValue))
 	}
 	keys, more := clip(slices.Sorted(maps.Keys(metadata)))
 	for _, k := range keys {
-		key := Text(k, maxName)
-		p.prose("            "+key+" = ", 12+columns(key)+3, JSON(metadata[k], maxValue))
+		p.pair("            ", 12, Text(k, maxName), 0, " = ", JSON(metadata[k], maxValue))
 	}
 	p.more(more)
 }
@@ -212,8 +225,7 @@ func (p *printer) receipt(r limits.Receipt) {
 		if !wall.Raised {
 			mark = p.style.paint("DOWN", red, bold)
 		}
-		name := pad(Text(wall.Name, maxName), w)
-		p.prose("  "+mark+"  "+name+"  ", 10+columns(name), Text(wall.Detail, maxValue))
+		p.pair("  "+mark+"  ", 8, Text(wall.Name, maxName), w, "  ", Text(wall.Detail, maxValue))
 	}
 }
 

@@ -3,6 +3,7 @@ package render
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/greentic-ai/greentic-provision/engine"
+	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/pack"
 	"github.com/greentic-ai/greentic-provision/plan"
 )
@@ -119,20 +122,119 @@ func TestInspection(t *testing.T) {
 	}
 }
 
+func hostileResult() *engine.Result {
+	value := raw(nasty)
+	return &engine.Result{
+		ExitCode: engine.ExitStopped, Verdict: limits.Trap, Digest: "sha256:" + strings.Repeat("2", 64),
+		Pack: engine.PackIdentity{ID: nasty, Version: nasty},
+		Inputs: engine.InputsIdentity{ProviderID: nasty, InstallID: nasty, PublicBaseURL: ptr("https://" + nasty),
+			Tenant: plan.Tenant{Environment: ptr(nasty), Tenant: ptr(nasty), Team: ptr(nasty), User: ptr(nasty)}},
+		Plan: plan.Plan{
+			ConfigPatch: map[string]json.RawMessage{nasty: value, "東京都庁舎東京都庁舎東京都庁舎": raw(strings.Repeat("東", 300)), "deep": raw(map[string]any{"a": nasty})},
+			SecretsPatch: plan.SecretsPatch{Set: map[string]plan.Redacted{nasty: {Redacted: true}},
+				Delete: []string{nasty, "OLD"}},
+			WebhookOps: []plan.WebhookOp{{Op: nasty, ID: ptr(nasty), URL: ptr("https://" + nasty), Metadata: map[string]json.RawMessage{nasty: value}},
+				{Op: "delete"}},
+			SubscriptionOps: []plan.SubscriptionOp{{Op: "register", ID: ptr(nasty), Metadata: map[string]json.RawMessage{"resource": value}}},
+			OAuthOps:        []plan.OAuthOp{{Op: "start", Provider: nasty, Scopes: []string{nasty, "mail.read"}, RedirectURL: ptr(nasty)}},
+			Notes:           []string{nasty, strings.Repeat("long ", 400)},
+		},
+		Diagnostics: []plan.Diagnostic{
+			{Severity: plan.Info, Code: "LAST", Message: "information comes last"},
+			{Severity: plan.Error, Code: nasty, Message: nasty, Path: nasty, Hint: nasty, Data: value},
+		},
+		StepResults: []engine.StepResult{
+			{Step: plan.Collect, Verdict: limits.OK, Observer: limits.ByWorker, Contract: nasty,
+				Component: engine.ComponentRef{Path: nasty},
+				Usage:     limits.Usage{InputBytes: 1, OutputBytes: 1 << 20, HostCalls: 1, LogDropped: 12},
+				Logs:      []engine.LogLine{{Level: nasty, Text: nasty}, {Level: "info", Text: strings.Repeat("log ", 200)}},
+				Output: engine.StepOutput{Questions: raw(map[string]any{"body": []any{
+					map[string]any{"type": "Input.ChoiceSet", "id": nasty, "label": nasty, "isRequired": true, "value": nasty,
+						"choices": []any{map[string]any{"title": nasty, "value": nasty}, map[string]any{"title": "b", "value": "b"}}},
+					map[string]any{"type": "Input.Toggle", "id": "sure", "label": "Sure?"},
+					map[string]any{"type": "Input.Number", "id": "count", "label": "How many?"},
+				}})}},
+			{Step: plan.Summary, Verdict: limits.Trap, Observer: limits.ByKernel, Component: engine.ComponentRef{Path: strings.Repeat("p", 500)},
+				Output: engine.StepOutput{Data: raw(map[string]any{"summary": map[string]any{"message": nasty}})}},
+		},
+		Walls: limits.Receipt{Isolation: limits.None, Engine: nasty, Walls: []limits.Wall{
+			{Name: "namespaces", Raised: true, Detail: "user,pid"}, {Name: nasty, Detail: nasty}}},
+		Volatile: engine.Volatile{Steps: []engine.StepTiming{
+			{Step: plan.Collect, Timing: engine.Timing{WallNS: 1_234_567}}, {Step: plan.Summary, Timing: engine.Timing{WallNS: 61_500_000_000}}}},
+	}
+}
+
+func TestResult(t *testing.T) {
+	got := Result(hostileResult(), Style{})
+	fits(t, got)
+	golden(t, "result_hostile.golden", got)
+}
+
+// TestResultOfNothing: a result without anything in it is still readable.
+func TestResultOfNothing(t *testing.T) {
+	got := Result(&engine.Result{Plan: plan.New(), Pack: engine.PackIdentity{ID: "empty", Version: "1"}}, Style{})
+	fits(t, got)
+	golden(t, "result_nothing.golden", got)
+}
+
+// TestManyItems: a plan with a million entries does not flood the screen.
+func TestManyItems(t *testing.T) {
+	res := &engine.Result{Plan: plan.New()}
+	for i := range 5000 {
+		res.Plan.ConfigPatch[fmt.Sprintf("k%04d", i)] = raw(i)
+		res.Plan.Notes = append(res.Plan.Notes, "n")
+		res.Diagnostics = append(res.Diagnostics, plan.Diagnostic{Severity: plan.Info, Code: "C", Message: "m"})
+	}
+	got := Result(res, Style{})
+	if n := strings.Count(got, "\n"); n > 5*maxItems {
+		t.Errorf("%d lines", n)
+	}
+	if n := strings.Count(got, "… and 4800 more (see --json)"); n != 3 {
+		t.Errorf("%d sections say that there is more, want 3", n)
+	}
+}
+
+func TestSummary(t *testing.T) {
+	steps := []engine.StepResult{{Step: plan.Collect, Verdict: limits.OK}, {Step: plan.Apply, Verdict: limits.Deadline}}
+	pl := plan.New()
+	pl.ConfigPatch["a"] = raw(1)
+	pl.SecretsPatch.Set["b"] = plan.Redacted{Redacted: true}
+	pl.SecretsPatch.Delete = []string{"c"}
+	for code, want := range map[int]string{
+		engine.ExitOK:          "Complete: 1 config key, 2 secrets. Nothing was applied.",
+		engine.ExitDiagnostics: "Not complete: the pack's steps reported 1 error. Nothing was applied.",
+		engine.ExitPack:        "Rejected: the apply step cannot be run (deadline). Nothing was applied.",
+		engine.ExitStopped:     "Stopped: the apply step ended with deadline. Nothing was applied.",
+		engine.ExitFault:       "Failed: a fault of this program, not of the pack. Nothing was applied.",
+	} {
+		if got := Summary(&engine.Result{ExitCode: code, Plan: pl, StepResults: steps, Diagnostics: []plan.Diagnostic{{Severity: plan.Error}}}); got != want {
+			t.Errorf("exit code %d: %q, want %q", code, got, want)
+		}
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for ns, want := range map[int64]string{0: "0.0 ms", 340_000: "0.3 ms", 9_940_000: "9.9 ms", 12_600_000: "13 ms", 1_500_000_000: "1.5 s", 61_500_000_000: "61.5 s"} {
+		if got := duration(ns); got != want {
+			t.Errorf("duration(%d) = %q, want %q", ns, got, want)
+		}
+	}
+}
+
 // TestColoursAreOursAlone: with colours, the only escape sequences are the ones
 // of the style table, each closed on its line, and without them the text is the
 // same.
 func TestColoursAreOursAlone(t *testing.T) {
-	in := hostileInspection()
-	coloured, plain := Inspection(in, Style{Color: true}), Inspection(in, Style{})
-	if !strings.Contains(coloured, "\x1b[") {
-		t.Fatal("nothing is coloured")
-	}
-	uncolour(t, coloured, plain)
+	in, res := hostileInspection(), hostileResult()
+	uncolour(t, Inspection(in, Style{Color: true}), Inspection(in, Style{}))
+	uncolour(t, Result(res, Style{Color: true}), Result(res, Style{}))
 }
 
 func uncolour(t *testing.T, coloured, plain string) {
 	t.Helper()
+	if !strings.Contains(coloured, "\x1b[") {
+		t.Fatal("nothing is coloured")
+	}
 	for _, l := range strings.Split(coloured, "\n") {
 		if strings.Count(l, "\x1b[0m")*2 != strings.Count(l, "\x1b") {
 			t.Errorf("colours are not closed: %q", l)

@@ -49,7 +49,7 @@ func (p *printer) result(res *engine.Result) {
 	p.receipt(res.Walls)
 
 	p.WriteByte('\n')
-	p.line("Digest %s", Text(res.Digest, maxDigest))
+	p.prose("Digest ", 7, Text(res.Digest, maxDigest))
 	colour := green
 	if res.ExitCode != engine.ExitOK {
 		colour = red
@@ -171,8 +171,7 @@ func (p *printer) questions(qs []engine.Question) {
 		if q.Required {
 			about += ", required"
 		}
-		id := pad(Text(q.ID, maxName), w)
-		p.prose("  "+id+"  ", 4+columns(id), strings.TrimSpace(Text(q.Label, maxProse)+" ("+about+")"))
+		p.pair("  ", 2, Text(q.ID, maxName), w, "  ", strings.TrimSpace(Text(q.Label, maxValue)+" ("+about+")"))
 		if len(q.Choices) > 0 {
 			var choices []string
 			for _, c := range q.Choices {

@@ -357,7 +357,7 @@ func Example() {
 	fmt.Println(string(patch.ConfigPatch["region"]))
 	// Output:
 	// {false <nil>} <nil>
-	// {true [invalid the value is not JSON text: not valid JSON (byte 0)]} <nil>
+	// {true [invalid the value as JSON is malformed]} <nil>
 	// "eu"
 }
 

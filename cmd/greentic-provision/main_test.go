@@ -5,53 +5,23 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/greentic-ai/greentic-provision/internal/leakcheck"
+	"github.com/greentic-ai/greentic-provision/internal/workertest"
 )
 
 var update = flag.Bool("update", false, "rewrite expected outputs in the scripts and in the README")
 
 // TestMain runs this test binary as the program when it is called by its name.
 func TestMain(m *testing.M) {
-	testscript.Main(cleanUp{leakcheck.Checked(m)}, map[string]func(){program: main})
+	testscript.Main(workertest.Checked(m), map[string]func(){program: main})
 }
-
-// cleanUp removes what built leaves, after everything else.
-type cleanUp struct{ leakcheck.Tests }
-
-func (c cleanUp) Run() int {
-	code := c.Tests.Run()
-	for _, dir := range tempDirs {
-		os.RemoveAll(dir)
-	}
-	return code
-}
-
-var tempDirs []string
-
-// built makes a directory with the step-worker, compiled from this tree once for
-// all tests, and a code cache that they share.
-var built = sync.OnceValues(func() (dir string, err error) {
-	if dir, err = os.MkdirTemp("", program); err != nil {
-		return "", err
-	}
-	tempDirs = append(tempDirs, dir)
-	// The program looks next to its own executable first, then on PATH.
-	out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "step-worker"), "../step-worker").CombinedOutput()
-	if err != nil {
-		return "", errors.New("build step-worker: " + err.Error() + "\n" + string(out))
-	}
-	return dir, nil
-})
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -60,17 +30,14 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		UpdateScripts:       *update,
 		Setup: func(env *testscript.Env) error {
-			dir, err := built()
-			if err != nil {
-				return err
-			}
 			packs, err := filepath.Abs(filepath.Join("..", "..", "testdata", "packs"))
 			if err != nil {
 				return err
 			}
-			env.Setenv("PATH", dir+string(filepath.ListSeparator)+env.Getenv("PATH"))
-			env.Setenv("STEP_WORKER", filepath.Join(dir, "step-worker"))
-			env.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache"))
+			// The program looks next to its own executable first, then on PATH. Code is
+			// compiled once for all scripts.
+			env.Setenv("PATH", filepath.Dir(workertest.Path)+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			env.Setenv("XDG_CACHE_HOME", filepath.Join(workertest.Dir, "cache"))
 			env.Setenv("PACKS", packs)
 			env.Setenv("TERM", "xterm")
 			env.Setenv("ESC", "\x1b[31m")

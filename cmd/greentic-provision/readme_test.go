@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/spf13/pflag"
 
+	"github.com/greentic-ai/greentic-provision/internal/workertest"
 	"github.com/greentic-ai/greentic-provision/limits"
 )
 
@@ -44,4 +46,41 @@ func TestReadmeExitCodes(t *testing.T) {
 	if !strings.Contains(readme(t), want) {
 		t.Errorf("the README has another table of exit codes; --help says\n%s", want)
 	}
+}
+
+// TestReadmeSample: the sample is what the program prints, but for times and for
+// the walls, which depend on the machine.
+func TestReadmeSample(t *testing.T) {
+	var stdout, stderr strings.Builder
+	code := run(t.Context(), []string{"dry-run", "setup", "--pack", filepath.Join("..", "..", "testdata", "packs", "noop-provision"),
+		"--worker", workertest.Path, "--no-cache"}, strings.NewReader(""), &stdout, &stderr)
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr.String())
+	}
+	const command = "$ greentic-provision dry-run setup --pack testdata/packs/noop-provision.gtpack\n"
+	text := readme(t)
+	before, rest, ok := strings.Cut(text, command)
+	sample, after, ok2 := strings.Cut(rest, "```")
+	if !ok || !ok2 {
+		t.Fatalf("the README has no sample that begins with %q", command)
+	}
+	if *update && stable(sample) != stable(stdout.String()) {
+		if err := os.WriteFile(filepath.Join("..", "..", "README.md"), []byte(before+command+stdout.String()+"```"+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		sample = stdout.String()
+	}
+	if got, want := stable(stdout.String()), stable(sample); got != want {
+		t.Errorf("the program prints\n%s\nand the README says\n%s\n(go test -update rewrites it)", got, want)
+	}
+}
+
+var (
+	times = regexp.MustCompile(`\d+(\.\d)? m?s +`)
+	walls = regexp.MustCompile(`(?s)\nWalls .*?\n\n`)
+)
+
+// stable takes out what differs between runs and machines.
+func stable(s string) string {
+	return walls.ReplaceAllString(times.ReplaceAllString(s, "TIME "), "\nWALLS\n\n")
 }

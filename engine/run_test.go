@@ -1,0 +1,548 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/greentic-ai/greentic-provision/component"
+	"github.com/greentic-ai/greentic-provision/limits"
+	"github.com/greentic-ai/greentic-provision/pack"
+	"github.com/greentic-ai/greentic-provision/plan"
+)
+
+var update = flag.Bool("update", false, "write golden files")
+
+// script is a runner and a host: what each step answers and what it does
+// through host calls.
+type script struct {
+	replies map[plan.Step]Reply
+	errs    map[plan.Step]error
+	host    map[plan.Step]hostScript
+	secrets []string
+	wait    time.Duration // how long a step takes, unless its context ends
+
+	calls   []Call
+	current plan.Step
+}
+
+type hostScript struct {
+	patch       plan.Patch
+	effects     []plan.Effect
+	diagnostics []plan.Diagnostic
+	secrets     []string
+}
+
+func (s *script) RunStep(ctx context.Context, call Call) (Reply, error) {
+	s.calls = append(s.calls, call)
+	if s.current != call.Step {
+		panic("the host records " + s.current)
+	}
+	if s.wait > 0 {
+		select {
+		case <-ctx.Done():
+			return Reply{}, context.Cause(ctx)
+		case <-time.After(s.wait):
+		}
+	}
+	if err := s.errs[call.Step]; err != nil {
+		return Reply{}, err
+	}
+	r, ok := s.replies[call.Step]
+	if !ok {
+		r = Reply{Verdict: limits.OK, Response: []byte("{}")}
+	}
+	r.Contract = "core-step"
+	r.Timing.WallNS = time.Now().UnixNano() // never twice the same
+	r.Usage.InputBytes, r.Usage.OutputBytes = uint64(len(call.Request)), uint64(len(r.Response))
+	return r, nil
+}
+
+func (s *script) BeginStep(step plan.Step) { s.current = step }
+
+func (s *script) EndStep() (plan.Patch, []plan.Effect, []plan.Diagnostic) {
+	h := s.host[s.current]
+	s.secrets = append(s.secrets, h.secrets...)
+	s.current = ""
+	return h.patch, h.effects, h.diagnostics
+}
+
+func (s *script) Secrets() []string { return slices.Clone(s.secrets) }
+
+// ok is the reply of a step that answered.
+func ok(response string) Reply {
+	return Reply{Verdict: limits.OK, Observer: limits.ByWorker, Response: []byte(response)}
+}
+
+func blueprint() *pack.Blueprint {
+	sum := strings.Repeat("0123456789abcdef", 4)
+	b := &pack.Blueprint{
+		Form: pack.FormZip, Digest: "sha256:" + sum, Pattern: pack.PatternSteps,
+		Manifest: pack.Manifest{ID: "events.sms", Version: "1.2.3", Generation: pack.GenerationProvisioning},
+		Setup:    pack.Flow{ID: "setup_default"},
+	}
+	for i, s := range plan.Steps {
+		b.Steps = append(b.Steps, pack.StepRef{Step: s, Component: i})
+		b.Components = append(b.Components, pack.Component{Path: "components/setup_default__" + string(s) + ".wasm", Layer: component.LayerCore, SHA256: sum})
+	}
+	return b
+}
+
+func config(s *script) Config {
+	env, url := "prod", "https://example.invalid"
+	return Config{
+		Blueprint: blueprint(),
+		Inputs: plan.Inputs{
+			Tenant: plan.Tenant{Environment: &env}, ProviderID: "events.sms", InstallID: "sms-1", PublicBaseURL: &url,
+			Answers: json.RawMessage(`{"config": {"from": "+15551234567"}, "secrets": {"AUTH_TOKEN": "hunter2-answer"}}`),
+		},
+		Runner: s, Host: s, Limits: limits.Default(),
+		Receipt: func() limits.Receipt {
+			return limits.Receipt{Isolation: limits.Standard, Engine: "scripted 1", Walls: []limits.Wall{{Name: "test", Raised: true, Detail: "none"}}}
+		},
+	}
+}
+
+// scenarios are whole runs, each with a golden result.
+var scenarios = []struct {
+	name   string
+	change func(*Config, *script)
+	exit   int
+	steps  int // that were started
+}{
+	{name: "plain", exit: ExitOK, steps: 4, change: func(_ *Config, s *script) {
+		s.replies[plan.Collect] = ok(`{"questions": {"type": "AdaptiveCard", "body": [{"type": "Input.Text", "id": "region", "label": "Region"}]}}`)
+		s.replies[plan.Apply] = ok(`{"plan": {
+			"config_patch": {"twilio.from_number": "+15551234567", "big": 9007199254740993},
+			"secrets_patch": {"set": {"TWILIO_AUTH_TOKEN": {"redacted": true, "value": null}}, "delete": []},
+			"webhook_ops": [{"op": "create", "id": "w", "url": "https://example.invalid/twilio", "metadata": {"provider": "twilio"}}],
+			"notes": ["dry-run: <sms> provisioning plan"]}}`)
+		s.replies[plan.Summary] = ok(`{"summary": "one webhook", "diagnostics": [{"severity": "warn", "code": "NUMBER_NOT_VERIFIED", "message": "verify it", "hint": "in the console"}]}`)
+	}},
+	{name: "hostcalls", exit: ExitOK, steps: 4, change: func(_ *Config, s *script) {
+		s.host[plan.Collect] = hostScript{
+			patch: plan.Patch{SubscriptionOps: []plan.SubscriptionOp{{Op: "upsert"}}, ConfigPatch: map[string]json.RawMessage{"region": json.RawMessage(`"us"`)}},
+			effects: []plan.Effect{
+				{Step: plan.Collect, Via: plan.ViaHostCall, Op: "subscriptions.upsert", Target: "subscription_ops[0]"},
+				{Step: plan.Collect, Via: plan.ViaHostCall, Op: "config.set", Target: "config_patch.region"}},
+			diagnostics: []plan.Diagnostic{{Severity: plan.Warn, Code: "CAPABILITY_DENIED", Message: "no oauth"}},
+		}
+		s.replies[plan.Collect] = ok(`{"plan": {"config_patch": {"region": "eu"}}}`)
+		s.host[plan.Apply] = hostScript{
+			patch:   plan.Patch{SubscriptionOps: []plan.SubscriptionOp{{Op: "delete"}}},
+			effects: []plan.Effect{{Step: plan.Apply, Via: plan.ViaHostCall, Op: "subscriptions.delete", Target: "subscription_ops[0]"}},
+		}
+	}},
+	{name: "secrets", exit: ExitOK, steps: 4, change: func(cfg *Config, s *script) {
+		cfg.Inputs.ExistingState = json.RawMessage(`{"secrets": {"OLD": "hunter2-state"}}`)
+		cfg.Secrets = []string{"hunter2-marked"}
+		s.host[plan.Validate] = hostScript{secrets: []string{"hunter2-host"}}
+		// Collect says things that become secrets only later.
+		everything := `hunter2-answer hunter2-state hunter2-marked hunter2-host hunter2-patch aHVudGVyMi1wYXRjaA==`
+		s.replies[plan.Collect] = ok(`{"all": "` + everything + `"}`)
+		r := ok(`{"all": {"hunter2-answer": "hunter2-\u0070atch"}, "message": "` + everything + `",
+			"questions": ["hunter2-host"],
+			"diagnostics": [{"severity": "info", "code": "LEAK", "message": "` + everything + `", "path": "/hunter2-patch", "hint": "hunter2-state", "data": "` + everything + `"}],
+			"plan": {"config_patch": {"hunter2-state": "` + everything + `", "hunter2-host": 1},
+			         "secrets_patch": {"set": {"NEW": {"redacted": false, "value": "hunter2-patch"}, "hunter2-answer": {"redacted": true}}, "delete": ["hunter2-marked"]},
+			         "webhook_ops": [{"op": "create", "url": "https://x?k=hunter2-patch"}], "notes": ["` + everything + `"]}}`)
+		r.Logs = []LogLine{{"info", everything}, {"warn", "cut in the middle of hunter2-pat"}}
+		s.replies[plan.Apply] = r
+	}},
+	{name: "validate_errors", exit: ExitDiagnostics, steps: 2, change: func(_ *Config, s *script) {
+		s.replies[plan.Validate] = ok(`{"diagnostics": [{"severity": "error", "code": "FROM_REQUIRED", "message": "the sender is missing", "path": "/config/from"}], "plan": {"notes": ["not to be merged"]}}`)
+	}},
+	{name: "not_ok", exit: ExitDiagnostics, steps: 1, change: func(_ *Config, s *script) {
+		s.replies[plan.Collect] = ok(`{"ok": false, "message": "no account\u001b[31m"}`)
+	}},
+	{name: "not_ok_silent", exit: ExitDiagnostics, steps: 3, change: func(_ *Config, s *script) {
+		s.replies[plan.Apply] = ok(`{"ok": false}`)
+	}},
+	{name: "not_ok_explained", exit: ExitDiagnostics, steps: 3, change: func(_ *Config, s *script) {
+		s.replies[plan.Apply] = ok(`{"ok": false, "diagnostics": [{"severity": "error", "code": "QUOTA", "message": "no more numbers"}]}`)
+	}},
+	{name: "malformed", exit: ExitDiagnostics, steps: 3, change: func(_ *Config, s *script) {
+		s.replies[plan.Apply] = ok(`{"plan": {"config_patch": []}}`)
+	}},
+	{name: "trap", exit: ExitStopped, steps: 3, change: func(_ *Config, s *script) {
+		s.replies[plan.Collect] = ok(`{"plan": {"notes": ["collected"]}}`)
+		s.replies[plan.Apply] = Reply{Verdict: limits.Trap, Observer: limits.ByWorker, Detail: "wasm trap: unreachable in hunter2-answer"}
+	}},
+	{name: "crash", exit: ExitStopped, steps: 1, change: func(_ *Config, s *script) {
+		s.replies[plan.Collect] = Reply{Verdict: limits.WorkerCrash, Observer: limits.ByKernel, Signal: "SIGSEGV"}
+	}},
+	{name: "output_limit", exit: ExitStopped, steps: 1, change: func(cfg *Config, s *script) {
+		cfg.Limits.StepOutput = 64
+		s.replies[plan.Collect] = ok(`{"x": "` + strings.Repeat("x", 64) + `"}`)
+	}},
+	{name: "outputs_do_not_fit", exit: ExitStopped, steps: 2, change: func(cfg *Config, s *script) {
+		cfg.Limits.StepInput = 2 * limits.KiB
+		s.replies[plan.Collect] = ok(`{"x": "` + strings.Repeat("x", 2<<10) + `"}`)
+	}},
+	{name: "public_base_url", exit: ExitDiagnostics, steps: 0, change: func(cfg *Config, _ *script) {
+		cfg.Blueprint.Manifest.RequiresPublicBaseURL = true
+		empty := ""
+		cfg.Inputs.PublicBaseURL = &empty
+	}},
+	{name: "absent_steps", exit: ExitOK, steps: 2, change: func(cfg *Config, s *script) {
+		cfg.Blueprint.Steps[0] = pack.StepRef{Step: plan.Collect, Component: -1, Why: "looked for components/setup_default__collect.wasm"}
+		cfg.Blueprint.Steps[3] = pack.StepRef{Step: plan.Summary, Component: -1}
+		cfg.Blueprint.Findings = []plan.Diagnostic{{Severity: plan.Warn, Code: "UNSIGNED", Message: "the pack is not signed"}}
+		cfg.Blueprint.Components[1].Layer, cfg.Blueprint.Components[1].Text = "", true
+		cfg.Receipt = nil
+	}},
+	{name: "nothing_to_provision", exit: ExitOK, steps: 0, change: func(cfg *Config, _ *script) {
+		cfg.Blueprint.Pattern = pack.PatternNone
+		cfg.Blueprint.Manifest.RequiresPublicBaseURL = true
+		cfg.Inputs.PublicBaseURL = nil
+		for i := range cfg.Blueprint.Steps {
+			cfg.Blueprint.Steps[i].Component = -1
+		}
+	}},
+	{name: "noop", exit: ExitOK, steps: 4, change: func(cfg *Config, _ *script) { cfg.Runner = Noop }},
+}
+
+func newScript() *script {
+	return &script{replies: map[plan.Step]Reply{}, errs: map[plan.Step]error{}, host: map[plan.Step]hostScript{}}
+}
+
+func TestRun(t *testing.T) {
+	resultSchema := readSchema(t, "result")
+	requestSchema := readSchema(t, "request")
+	for _, tc := range scenarios {
+		t.Run(tc.name, func(t *testing.T) {
+			var texts [2][]byte
+			for i := range texts {
+				s := newScript()
+				cfg := config(s)
+				tc.change(&cfg, s)
+				res, err := Run(t.Context(), cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if texts[i], err = plan.Canonical(res); err != nil {
+					t.Fatal(err)
+				}
+				if res.ExitCode != tc.exit || ExitCode(res, nil) != tc.exit || len(res.StepResults) != tc.steps {
+					t.Errorf("exit code %d, %d steps, want %d, %d", res.ExitCode, len(res.StepResults), tc.exit, tc.steps)
+				}
+				if res.Digest == "" || res.Digest != plan.Digest(res.Plan) {
+					t.Errorf("digest %q", res.Digest)
+				}
+				for _, call := range s.calls {
+					validate(t, requestSchema, call.Request)
+				}
+			}
+			if !bytes.Equal(texts[0], texts[1]) {
+				t.Errorf("two runs of the same differ:\n%s\n%s", texts[0], texts[1])
+			}
+			validate(t, resultSchema, texts[0])
+			if bytes.Contains(texts[0], []byte("hunter2")) {
+				t.Errorf("a secret is left in %s", texts[0])
+			}
+			golden(t, tc.name, texts[0])
+		})
+	}
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	var b bytes.Buffer
+	if err := json.Indent(&b, got, "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	b.WriteByte('\n')
+	file := filepath.Join("testdata", name+".golden.json")
+	if *update {
+		if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(b.Bytes(), want) {
+		t.Errorf("%s differs (go test ./engine -update writes it); got\n%s", file, b.Bytes())
+	}
+}
+
+func readSchema(t *testing.T, name string) *jsonschema.Schema {
+	t.Helper()
+	b, err := os.ReadFile("../docs/schemas/" + name + ".schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("schema.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func validate(t *testing.T, s *jsonschema.Schema, text []byte) {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Validate(doc); err != nil {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+// TestGoldenFilesAreUsed fails for files that no scenario writes any more.
+func TestGoldenFilesAreUsed(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.golden.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, f := range files {
+		name := strings.TrimSuffix(filepath.Base(f), ".golden.json")
+		used := false
+		for _, tc := range scenarios {
+			used = used || tc.name == name
+		}
+		if !used {
+			t.Errorf("%s belongs to no scenario", f)
+		}
+	}
+}
+
+func TestRequests(t *testing.T) {
+	s := newScript()
+	s.replies[plan.Collect] = ok(`{"plan": {"notes": ["hunter2-answer"], "secrets_patch": {"set": {"K": {"redacted": false, "value": "hunter2-patch"}}}}, "diagnostics": [{"severity": "warn", "code": "W", "message": "m"}], "found": "hunter2-patch", "questions": 1}`)
+	if _, err := Run(t.Context(), config(s)); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.calls) != 4 {
+		t.Fatalf("%d calls", len(s.calls))
+	}
+	const inputs = `"inputs":{"answers":{"config":{"from":"+15551234567"},"secrets":{"AUTH_TOKEN":"hunter2-answer"}},"existing_state":null,"install_id":"sms-1","provider_id":"events.sms","public_base_url":"https://example.invalid","tenant":{"environment":"prod","team":null,"tenant":null,"user":null}}`
+	const answers = `"answers":{"config":{"from":"+15551234567"},"secrets":{"AUTH_TOKEN":"hunter2-answer"}}`
+	if got, want := string(s.calls[0].Request), `{"contract":"greentic:provision-step@1.0.0",`+inputs+`,"mode":"dry-run","state":{`+answers+`,"previous":[]},"step":"collect"}`; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	const collected = `{"output":{"data":{"found":"[redacted]"},"diagnostics":[{"code":"W","message":"m","severity":"warn"}],"plan_patch":{"config_patch":null,"notes":["[redacted]"],"oauth_ops":null,"secrets_patch":{"delete":[],"set":{"K":{"redacted":true,"value":null}}},"subscription_ops":null,"webhook_ops":null},"questions":1},"step":"collect"}`
+	if got, want := string(s.calls[1].Request), `{"contract":"greentic:provision-step@1.0.0",`+inputs+`,"mode":"dry-run","state":{`+answers+`,"previous":[`+collected+`]},"step":"validate"}`; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+
+	// Seeds depend on the pack, the inputs and the step, and on nothing else.
+	seeds := map[[32]byte]string{}
+	record := func(what string, calls []Call) {
+		for _, c := range calls {
+			if before, twice := seeds[c.Seed]; twice {
+				t.Errorf("%s %s has the seed of %s", what, c.Step, before)
+			}
+			seeds[c.Seed] = what + " " + string(c.Step)
+		}
+	}
+	record("first", s.calls)
+	again := newScript()
+	if _, err := Run(t.Context(), config(again)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range s.calls {
+		if s.calls[i].Seed != again.calls[i].Seed {
+			t.Errorf("another seed the second time")
+		}
+	}
+	for what, change := range map[string]func(*Config){
+		"other pack":    func(c *Config) { c.Blueprint.Digest = "sha256:x" },
+		"other answers": func(c *Config) { c.Inputs.Answers = json.RawMessage(`{"a": 1}`) },
+		"other tenant":  func(c *Config) { c.Inputs.Tenant.Environment = nil },
+	} {
+		s := newScript()
+		cfg := config(s)
+		change(&cfg)
+		if _, err := Run(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		record(what, s.calls)
+	}
+}
+
+func TestRunRefusesInputs(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		change func(*Config)
+		want   string
+	}{
+		{"array", func(c *Config) { c.Inputs.Answers = json.RawMessage(`[]`) }, "answers: must be an object, found an array"},
+		{"duplicate", func(c *Config) { c.Inputs.Answers = json.RawMessage(`{"a":{"b":1,"b":2}}`) }, "answers: at /a/b: is a duplicate name"},
+		{"state", func(c *Config) { c.Inputs.ExistingState = json.RawMessage(`{`) }, "existing state: ends too early"},
+		{"too large", func(c *Config) {
+			c.Inputs.Answers = json.RawMessage(`{"a":"` + strings.Repeat("x", 600<<10) + `"}`)
+		}, "over the limit of 1 MiB; answers count twice in it (raise --max-step-input or shorten the answers)"},
+	} {
+		s := newScript()
+		cfg := config(s)
+		tc.change(&cfg)
+		res, err := Run(t.Context(), cfg)
+		if _, ok := errors.AsType[*InputError](err); !ok || res != nil || !strings.Contains(err.Error(), tc.want) || len(s.calls) != 0 {
+			t.Errorf("%s: got %v, %v, %d calls", tc.name, res, err, len(s.calls))
+		}
+		if code := ExitCode(res, err); code != ExitUsage {
+			t.Errorf("%s: exit code %d", tc.name, code)
+		}
+	}
+	s := newScript()
+	cfg := config(s)
+	cfg.Inputs.Answers, cfg.Inputs.ExistingState = nil, json.RawMessage("null")
+	if _, err := Run(t.Context(), cfg); err != nil || !bytes.Contains(s.calls[0].Request, []byte(`"answers":{}`)) {
+		t.Errorf("without answers: %v", err)
+	}
+}
+
+func TestRunnerErrors(t *testing.T) {
+	fault := errors.New("broken")
+	wall := &limits.WallError{Wall: "seccomp", Err: limits.ErrUnsupported}
+	for want, err := range map[int]error{ExitFault: fault, ExitIsolation: fmt.Errorf("step: %w", wall)} {
+		s := newScript()
+		s.errs[plan.Validate] = err
+		res, got := Run(t.Context(), config(s))
+		if res != nil || !errors.Is(got, err) || ExitCode(res, got) != want {
+			t.Errorf("got %v, %v, exit code %d, want %d", res, got, ExitCode(res, got), want)
+		}
+	}
+	cfg := config(newScript())
+	cfg.Blueprint.Steps[0].Component = 4
+	if _, err := Run(t.Context(), cfg); ExitCode(nil, err) != ExitFault || err == nil {
+		t.Errorf("a blueprint that refers to nothing: %v", err)
+	}
+}
+
+func TestRunTimeIsForAllSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript()
+		s.wait = 25 * time.Second // each step is within its own limit as far as the runner knows
+		res, err := Run(t.Context(), config(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(s.calls) != 3 || res.Verdict != limits.Deadline || res.ExitCode != ExitStopped {
+			t.Errorf("%d calls, verdict %s, exit code %d", len(s.calls), res.Verdict, res.ExitCode)
+		}
+		d := res.Diagnostics[0]
+		if d.Code != "RUN_DEADLINE" || !strings.Contains(d.Message, "the apply step") || !strings.Contains(d.Message, "--run-timeout 1m0s") {
+			t.Errorf("got %+v", d)
+		}
+	})
+}
+
+func TestInterrupt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cause := errors.New("terminated by signal")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(cause) })
+		s := newScript()
+		s.wait = 3 * time.Second
+		res, err := Run(ctx, config(s))
+		if res != nil || !errors.Is(err, ErrInterrupted) || !errors.Is(err, cause) || ExitCode(res, err) != ExitInterrupted {
+			t.Errorf("got %v, %v", res, err)
+		}
+		if _, err := Run(ctx, config(s)); !errors.Is(err, ErrInterrupted) || len(s.calls) != 1 {
+			t.Errorf("with a context that has ended: %v, %d calls", err, len(s.calls))
+		}
+	})
+}
+
+func TestProgress(t *testing.T) {
+	s := newScript()
+	s.replies[plan.Apply] = Reply{Verdict: limits.Trap}
+	cfg := config(s)
+	cfg.Blueprint.Steps[0].Component = -1
+	var got []string
+	cfg.Progress = func(e Event) {
+		got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", e.Kind, e.Step, filepath.Base(e.Component), e.Verdict)))
+	}
+	res, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"absent collect .",
+		"started validate setup_default__validate.wasm", "ended validate setup_default__validate.wasm ok",
+		"started apply setup_default__apply.wasm", "ended apply setup_default__apply.wasm trap",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	if v := res.Volatile.Steps; len(v) != 2 || v[1].Step != plan.Apply || v[1].Timing.WallNS == 0 {
+		t.Errorf("volatile: %+v", v)
+	}
+}
+
+func TestLogsAreBounded(t *testing.T) {
+	s := newScript()
+	r := ok(`{}`)
+	r.Logs = []LogLine{{"info", strings.Repeat("a", 40)}, {"info", strings.Repeat("b", 40)}, {strings.Repeat("l", 1000), "c"}}
+	r.Usage.LogDropped = 7
+	s.replies[plan.Collect] = r
+	cfg := config(s)
+	cfg.Limits.Log = 50
+	res, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sr := res.StepResults[0]
+	if len(sr.Logs) != 1 || sr.Logs[0].Text[0] != 'a' || sr.Usage.LogDropped != 7+41 {
+		t.Errorf("got %v, %d dropped", sr.Logs, sr.Usage.LogDropped)
+	}
+}
+
+func TestDiagnosticsAreBounded(t *testing.T) {
+	s := newScript()
+	long := strings.Repeat("é", 20<<10)
+	s.replies[plan.Collect] = ok(`{"diagnostics": [{"severity": "info", "code": "LONG", "message": "` + long + `", "path": "` + long + `", "hint": "` + long + `"}]}`)
+	s.replies[plan.Validate] = Reply{Verdict: limits.GuestError, Detail: long}
+	res, err := Run(t.Context(), config(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range res.Diagnostics {
+		if len(d.Message) > maxMessage+3 || len(d.Path) > maxPath+3 || len(d.Hint) > maxMessage+3 || strings.Contains(d.Message, "\ufffd") {
+			t.Errorf("%s: %d, %d, %d bytes", d.Code, len(d.Message), len(d.Path), len(d.Hint))
+		}
+	}
+}
+
+// TestDepthIsNoFaultOfOurs nests inputs and responses as deep as they may: what
+// is put around them must not break the limit that they kept.
+func TestDepthIsNoFaultOfOurs(t *testing.T) {
+	deep := `{"a":` + strings.Repeat("[", plan.MaxDepth-1) + strings.Repeat("]", plan.MaxDepth-1) + `}`
+	s := newScript()
+	for _, step := range plan.Steps {
+		s.replies[step] = ok(deep)
+	}
+	cfg := config(s)
+	cfg.Inputs.Answers, cfg.Inputs.ExistingState = json.RawMessage(deep), json.RawMessage(deep)
+	res, err := Run(t.Context(), cfg)
+	if err != nil || res.ExitCode != ExitOK {
+		t.Fatal(res, err)
+	}
+	if b, err := plan.Canonical(res); err != nil || !bytes.Contains(b, []byte(`"data":`+deep)) {
+		t.Errorf("got %.200s, %v", b, err)
+	}
+}

@@ -1,0 +1,274 @@
+package plan
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func TestScrub(t *testing.T) {
+	var b strings.Builder
+	for i := range 160 {
+		fmt.Fprintf(&b, "%04d", i*i%9973)
+	}
+	long := b.String() // 640 bytes: three windows
+	pem := "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\nAoIBAQC7VJTUt9Us8cKj\n-----END KEY-----\n"
+	for _, tc := range []struct {
+		name     string
+		secrets  []string
+		in, want string
+	}{
+		{"nothing known", nil, "hunter2", "hunter2"},
+		{"plain", []string{"hunter2"}, "the password is hunter2!", "the password is [redacted]!"},
+		{"whole", []string{"hunter2"}, "hunter2", "[redacted]"},
+		{"twice", []string{"hunter2"}, "hunter2hunter2 hunter2", "[redacted] [redacted]"},
+		{"nearly", []string{"hunter2"}, "hunter3 unter2", "hunter3 unter2"},
+		{"longest first", []string{"abcd", "abcdefgh"}, "abcdefgh abcde", "[redacted] [redacted]e"},
+		{"overlap", []string{"abcdef", "defghi"}, "xabcdefghix", "x[redacted]x"},
+		{"overlap of itself", []string{"abab"}, "ababab", "[redacted]"},
+		{"one inside of another", []string{"abcdefgh", "cdef"}, "abcdefgh", "[redacted]"},
+		{"short inside", []string{"abc"}, "xabcx", "xabcx"},
+		{"short whole", []string{"abc", "1"}, "abc", "[redacted]"},
+		{"empty", []string{"", " "}, "a  b", "a  b"},
+		{"trimmed", []string{" hunter2\n"}, "hunter2", "[redacted]"},
+		{"line", []string{pem}, "read MIIEvQIBADANBgkqhkiG9w0BAQ", "read [redacted]"},
+		{"not every line", []string{"first\nsecond line of it\n"}, "first", "first"},
+		{"long", []string{long}, "<" + long + ">", "<[redacted]>"},
+		{"piece of long", []string{long}, "<" + long[:300] + ">", "<[redacted]" + long[256:300] + ">"},
+		{"JSON", []string{"a\"b\\c\nd"}, `{"k":"a\"b\\c\nd"}`, `{"k":"[redacted]"}`},
+		{"JSON in HTML", []string{"a<b>&c"}, `a\u003cb\u003e\u0026c`, "[redacted]"},
+		{"JSON with slashes", []string{"https://u:p@h/x"}, `"https:\/\/u:p@h\/x"`, `"[redacted]"`},
+		{"JSON in ASCII", []string{"pässwörd😀"}, `p\u00e4ssw\u00f6rd\ud83d\ude00`, "[redacted]"},
+		{"quoted by Go", []string{"pä\"ss\x00"}, `p\u00e4"ss\x00`, "[redacted]"},
+		{"not UTF-8", []string{"ab\xff\xfecd"}, "ab\ufffd\ufffdcd ab\ufffdcd", "[redacted] [redacted]"},
+		{"query", []string{"a b/c+d&e"}, "https://x?t=a+b%2Fc%2Bd%26e&u=1", "https://x?t=[redacted]&u=1"},
+		{"path", []string{"a b/c+d"}, "https://x/a%20b%2Fc+d/y", "https://x/[redacted]/y"},
+		{"hexadecimal", []string{"hunter2"}, "0x68756e74657232 68756E74657232", "0x[redacted] [redacted]"},
+		{"base64", []string{"hunter2"}, "is aHVudGVyMg==", "is [redacted]=="},
+		{"base64 URL", []string{"\xfb\xff\xfe~~~~~~"}, "-__-fn5-fn5-", "[redacted]"},
+		{"base64 of more", []string{"correct horse"}, "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("user:correct horse!")) + ".", "Authorization: Basic [redacted]."},
+		{"what it writes", []string{"redacted", "[red"}, "it is redacted: [redacted]", "it is redacted: [redacted]"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := NewScrubber(tc.secrets...).Scrub(tc.in); got != tc.want {
+				t.Errorf("got  %q\nwant %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestScrubCut(t *testing.T) {
+	s := NewScrubber("correct horse battery", "abc")
+	for in, want := range map[string]string{
+		"it is correct horse battery staple": "it is [redacted] staple",
+		"it is correct hor":                  "it is [redacted]",
+		"it is correct hor…":                 "it is [redacted]…",
+		"it is corr":                         "it is [redacted]",
+		"it is cor":                          "it is cor",
+		"correct horse battery, correct ":    "[redacted], [redacted]",
+		"abc":                                "[redacted]",
+		"":                                   "",
+	} {
+		if got := s.ScrubCut(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestScrubJSON(t *testing.T) {
+	s := NewScrubber("hunter2", "123456", "abc")
+	for in, want := range map[string]string{
+		`{"a": ["hunter2", "xhunter2x", "\u0068unter2"], "b": "h\u0075nter2"}`: `{"a":["[redacted]","x[redacted]x","[redacted]"],"b":"[redacted]"}`,
+		`{"hunter2": 1, "\u0068unter2x": 2, "z": {"abc": "abcd"}}`:             `{"[redacted]":1,"[redacted]x":2,"z":{"[redacted]":"abcd"}}`,
+		`{"ahunter2": 1, "a\u0068unter2": 2}`:                                  `"[redacted]"`, // no JSON of ours
+		`{"hunter2": 1, "123456": 2, "[redacted]": 3}`:                         `{"[redacted]":1,"[redacted]#2":2,"[redacted]#3":3}`,
+		`[123456, 1234567, 12345, -123456, 0.123456]`:                          `["[redacted]","[redacted]",12345,"[redacted]","[redacted]"]`,
+		`[true, false, null, {}, []]`:                                          `[true,false,null,{},[]]`,
+		`"{\"password\":\"hunter2\"}"`:                                         `"{\"password\":\"[redacted]\"}"`,
+		`{`:                                                                    `"[redacted]"`,
+	} {
+		if got := s.ScrubJSON(json.RawMessage(in)); string(got) != want {
+			t.Errorf("%s: got %s, want %s", in, got, want)
+		}
+	}
+	if got := s.ScrubJSON(nil); got != nil {
+		t.Errorf("nil became %s", got)
+	}
+}
+
+func TestScrubKeepsKeysApart(t *testing.T) {
+	one := json.RawMessage("1")
+	p := New()
+	for _, k := range []string{"hunter2", "hunter3", "[redacted]", "[redacted]#2", "other"} {
+		p.ConfigPatch[k] = one
+	}
+	got := NewScrubber("hunter2", "hunter3").Plan(p)
+	if len(got.ConfigPatch) != 5 || got.ConfigPatch["other"] == nil {
+		t.Errorf("got %v", got.ConfigPatch)
+	}
+}
+
+// TestScrubProperties plants secrets in every place of a plan, in every form,
+// and looks for them in what is written.
+func TestScrubProperties(t *testing.T) {
+	// Upper-case letters between marks: nothing that a plan's own names contain.
+	secret := rapid.Custom(func(t *rapid.T) string {
+		return "§" + rapid.StringOfN(rapid.RuneFrom([]rune("ABCÄ\"\\/<& \n😀")), 4, 40, -1).Draw(t, "secret") + "§"
+	})
+	encodings := []func(string) string{
+		func(s string) string { return s },
+		url.QueryEscape,
+		url.PathEscape,
+		func(s string) string { return hex.EncodeToString([]byte(s)) },
+		func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
+		func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) },
+		func(s string) string { return base64.StdEncoding.EncodeToString([]byte("u:" + s + ":x")) },
+		func(s string) string { b, _ := json.Marshal(s); return string(b) },
+		func(s string) string { return fmt.Sprintf("%+q", s) },
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		secrets := rapid.SliceOfN(secret, 1, 4).Draw(t, "secrets")
+		text := rapid.Custom(func(t *rapid.T) string {
+			s := rapid.SampledFrom(secrets).Draw(t, "which")
+			form := rapid.SampledFrom(encodings).Draw(t, "form")(s)
+			return rapid.SampledFrom([]string{"", "x", "§A", "ab:"}).Draw(t, "before") + form +
+				rapid.SampledFrom([]string{"", "y", "A§", "=="}).Draw(t, "after")
+		})
+		object := func(label string) map[string]json.RawMessage {
+			m := map[string]json.RawMessage{}
+			for range rapid.IntRange(0, 3).Draw(t, label) {
+				b, err := Canonical(map[string]any{text.Draw(t, "name"): []any{text.Draw(t, "value"), 1}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				m[text.Draw(t, "key")] = b
+			}
+			return m
+		}
+		str := func() *string { s := text.Draw(t, "text"); return &s }
+		p := Plan{
+			ConfigPatch: object("config"),
+			SecretsPatch: SecretsPatch{
+				Set:    map[string]Redacted{text.Draw(t, "name"): {Value: str()}},
+				Delete: []string{text.Draw(t, "deleted")},
+			},
+			WebhookOps:      []WebhookOp{{Op: *str(), ID: str(), URL: str(), Metadata: object("webhook")}},
+			SubscriptionOps: []SubscriptionOp{{Op: *str(), ID: str(), Metadata: object("subscription")}},
+			OAuthOps:        []OAuthOp{{Op: *str(), Provider: *str(), Scopes: []string{*str()}, RedirectURL: str()}},
+			Notes:           []string{*str()},
+		}
+		d := Diagnostic{Severity: Info, Code: "X", Message: *str(), Path: *str(), Hint: *str(), Data: object("data")["x"]}
+		e := Effect{Step: Apply, Via: ViaPatch, Target: "config_patch." + *str()}
+
+		s := NewScrubber(secrets...)
+		clean := s.Plan(p)
+		patch := s.Patch(&Patch{ConfigPatch: p.ConfigPatch, SecretsPatch: &p.SecretsPatch, WebhookOps: p.WebhookOps,
+			SubscriptionOps: p.SubscriptionOps, OAuthOps: p.OAuthOps, Notes: p.Notes})
+		out, err := Canonical([]any{clean, patch, s.Diagnostics([]Diagnostic{d}), s.Effects([]Effect{e})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range secrets {
+			minimal, _ := json.Marshal(secret)
+			for _, form := range []string{secret, string(minimal[1 : len(minimal)-1]), hex.EncodeToString([]byte(secret)),
+				base64.RawStdEncoding.EncodeToString([]byte(secret)), base64.RawURLEncoding.EncodeToString([]byte(secret))} {
+				if strings.Contains(string(out), form) {
+					t.Fatalf("%q is left in %s", form, out)
+				}
+			}
+			for skip := range 3 {
+				middle := []byte(secret)[skip:]
+				middle = middle[:len(middle)/3*3]
+				if strings.Contains(string(out), base64.StdEncoding.EncodeToString(middle)) {
+					t.Fatalf("base64 of %q is left in %s", middle, out)
+				}
+			}
+		}
+		if len(clean.ConfigPatch) != len(p.ConfigPatch) {
+			t.Fatalf("%d keys of %d", len(clean.ConfigPatch), len(p.ConfigPatch))
+		}
+	})
+}
+
+// TestScrubFindsWhatASearchFinds compares with the obvious way to search.
+func TestScrubFindsWhatASearchFinds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		few := rapid.StringOfN(rapid.RuneFrom([]rune("ab")), 4, 12, -1)
+		secrets := rapid.SliceOfN(few, 1, 8).Draw(t, "secrets")
+		text := rapid.StringOfN(rapid.RuneFrom([]rune("ab")), 0, 60, -1).Draw(t, "text")
+		hidden := make([]bool, len(text))
+		for _, s := range secrets {
+			for i := 0; i+len(s) <= len(text); i++ {
+				if text[i:i+len(s)] == s {
+					for j := range s {
+						hidden[i+j] = true
+					}
+				}
+			}
+		}
+		var spans []bool
+		for _, sp := range NewScrubber(secrets...).find(text) {
+			for len(spans) < sp.end {
+				spans = append(spans, false)
+			}
+			for i := sp.start; i < sp.end; i++ {
+				spans[i] = true
+			}
+		}
+		for len(spans) < len(text) {
+			spans = append(spans, false)
+		}
+		if !slices.Equal(spans, hidden) {
+			t.Fatalf("got  %v\nwant %v", spans, hidden)
+		}
+	})
+}
+
+// TestScrubHostileCost has what a guest could arrange within its limits: many
+// secrets that begin alike, in a response full of their beginnings.
+func TestScrubHostileCost(t *testing.T) {
+	begin := strings.Repeat("a", 200)
+	var secrets []string
+	for i := range 10_000 {
+		secrets = append(secrets, fmt.Sprintf("%s%05d", begin, i), strings.Repeat("a", 4+i%600))
+	}
+	text := strings.Repeat(begin+"b", 5_000) // 1 MiB
+	start := time.Now()
+	got := NewScrubber(secrets...).Scrub(text)
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("took %v", took)
+	}
+	if strings.Contains(got, "aaaa") {
+		t.Error("a secret is left")
+	}
+}
+
+func TestSecretValues(t *testing.T) {
+	for in, want := range map[string][]string{
+		`null`:                     nil,
+		`{}`:                       nil,
+		`{"region": "eu-central"}`: nil,
+		`{"secrets": {"K": "x", "L": {"deep": ["yy", 5, null]}, "M": ""}, "config": {"K": "open"}}`: {"x", "yy"},
+		`{"secrets": ["NAME_ONE"]}`:                nil,
+		`{"secrets": "NAME_ONE"}`:                  nil,
+		`{"bot_token": "12345", "tokens": "open"}`: {"12345"},
+		`{"botToken": "v-one", "Client-Secret": "v-two", "db": {"PASSWORD": {"old": "v-three"}}, "n": "open"}`: {"v-two", "v-one", "v-three"},
+		`{"api_key": "v-one", "privateKey": ["v-two"], "aws.credentials": "v-six", "passphrase": "abc"}`:       {"v-one", "v-six", "v-two"},
+	} {
+		doc, err := Read([]byte(in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := SecretValues(doc); !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", in, got, want)
+		}
+	}
+}
