@@ -151,7 +151,8 @@ const (
 )
 
 // Usage is what a step used. Every number here is the same on each run of the
-// same step with the same inputs.
+// same step with the same inputs, except after a deadline: how far a guest gets
+// by then is the machine's affair.
 type Usage struct {
 	InputBytes  uint64 `json:"input_bytes"`
 	OutputBytes uint64 `json:"output_bytes"`

@@ -206,8 +206,8 @@ func (p *printer) receipt(r limits.Receipt) {
 		return
 	}
 	about := "(isolation " + Text(string(r.Isolation), maxName)
-	// The rest of it says how the engine is configured, in the words of the engine.
-	if engine, _, _ := strings.Cut(r.Engine, " "); engine != "" {
+	// The rest identifies the engine's configuration.
+	if engine, _, _ := strings.Cut(r.Engine, ","); engine != "" {
 		about += ", " + Text(engine, maxName)
 	}
 	p.heading("Walls", p.style.paint(about+")", dim))

@@ -3,7 +3,8 @@
 // a pack or a guest can have written goes through Text or JSON, so a hostile
 // pack cannot move the cursor, hide a line or imitate one of ours.
 //
-// Lines fit 80 columns, unless a single word does not.
+// Lines fit 80 columns. Words that do not are broken and indented: left to the
+// terminal, they would go on at its left edge, where our own lines begin.
 package render
 
 import "strings"
