@@ -140,9 +140,6 @@ func New(cfg Config) (*Supervisor, error) {
 	if err := runnable(cfg.Worker); err != nil {
 		return nil, err
 	}
-	if err := dropInheritance(); err != nil {
-		return nil, err
-	}
 	plans, err := namespace.Plans(namespace.Options{
 		Isolation: cfg.Isolation,
 		// The engine's own frames lie below the guest's on the same stack.

@@ -82,7 +82,7 @@ func (st *step) Call(_ context.Context, op capability.Op, args []byte) ([]byte, 
 		st.broken = err
 		return nil, err
 	}
-	env, err := conn.Recv()
+	env, err := st.session.recv()
 	if err != nil {
 		st.broken = err
 		return nil, err

@@ -48,6 +48,8 @@ func run(args []string) int {
 		Engine: engine(),
 		Enter:  w.enter,
 		Seal:   w.seal,
+		// Whatever runs, runs for nobody now.
+		Orphaned: func() { os.Exit(0) },
 	})
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "step-worker: %v\n", err)

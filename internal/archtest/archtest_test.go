@@ -126,7 +126,6 @@ var forbidden = map[string]struct {
 	"syscall.Exec":       {[]string{"supervisor"}, "only the supervisor starts processes"},
 	"unix.Exec":          {[]string{"supervisor"}, "only the supervisor starts processes"},
 	"context.WithCancel": {[]string{"supervisor/pool"}, "a cancellation says why: context.WithCancelCause"},
-	"context.TODO":       {nil, "pass the caller's context"},
 }
 
 type pkg struct {

@@ -14,7 +14,7 @@
 //
 // # What happens, in order
 //
-//	check   no descriptor but 0 to 3, no executable stack        always
+//	check   descriptors above 3 closed, no executable stack       always
 //	mount   / private, tmpfs, pivot_root, old root detached       "mount"
 //	caps 1  bounding set empty, securebits locked                 "caps"
 //	id      supplementary groups, gid, uid                        "id=65534"

@@ -30,9 +30,6 @@ func Err() error {
 	}
 	s := &C.entry_steps[C.entry_failed]
 	where := C.GoString(s.where)
-	if C.entry_fd >= 0 {
-		where = fmt.Sprintf("descriptors: %d is open and was not handed over", int(C.entry_fd))
-	}
 	return &limits.WallError{Wall: C.GoString(s.wall), Where: where, Err: syscall.Errno(s.err), Hint: hint(C.entry_failed, syscall.Errno(s.err))}
 }
 

@@ -17,7 +17,6 @@ enum { ENTRY_CHECK, ENTRY_MOUNT, ENTRY_ID, ENTRY_CAPS, ENTRY_NNP, ENTRY_NODUMP, 
 extern struct entry_step entry_steps[ENTRY_STEPS];
 extern int entry_ran;             // argv[1] was "serve"
 extern int entry_failed;          // index of the step that failed, or -1
-extern int entry_fd;              // the descriptor that should not be open, or -1
 extern int entry_bounding_empty;  // 1 if the bounding set was emptied
 extern unsigned entry_id;         // the id asked for
 
