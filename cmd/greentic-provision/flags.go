@@ -111,7 +111,11 @@ func checkBaseURL(s string) error {
 	case u.User != nil:
 		return &usageError{what: flag, rule: "holds a user name or password, which would show in the plan", hint: hint}
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return &usageError{what: flag, where: quote(s), rule: "is not an absolute http or https URL", hint: hint}
+		e := &usageError{what: flag, where: quote(s), rule: "is not an absolute http or https URL", hint: hint}
+		if strings.Contains(s, "@") { // user:password@host is a URL with the scheme "user"
+			e.where = ""
+		}
+		return e
 	}
 	return nil
 }

@@ -104,7 +104,7 @@ func TestCheckBaseURL(t *testing.T) {
 			t.Errorf("%s: %v", ok, err)
 		}
 	}
-	for _, bad := range []string{"", "example.com", "/path", "ftp://x", "https:", "https:///path", "https://user:hunter2@x", "https://user:hunter2@x:port", "%zz", "http://a b"} {
+	for _, bad := range []string{"", "example.com", "/path", "ftp://x", "https:", "https:///path", "https://user:hunter2@x", "https://user:hunter2@x:port", "user:hunter2@x", "%zz", "http://a b"} {
 		err := checkBaseURL(bad)
 		if err == nil || !strings.HasPrefix(err.Error(), "--public-base-url: ") {
 			t.Errorf("%q gives %v", bad, err)

@@ -5,7 +5,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -39,7 +39,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	// Which output was asked for must be known even where parsing failed half-way.
-	return a.finish(ctx, err, slices.Contains(args, "--json"))
+	return a.finish(ctx, err, wantsJSON(args))
+}
+
+// wantsJSON reads --json from the arguments as they stand, the last one counts.
+func wantsJSON(args []string) (want bool) {
+	for _, arg := range args {
+		if arg == "--json" {
+			want = true
+		} else if value, ok := strings.CutPrefix(arg, "--json="); ok {
+			want, _ = strconv.ParseBool(value)
+		}
+	}
+	return want
 }
 
 // command builds the command tree.
