@@ -66,7 +66,8 @@ type Config struct {
 // write would do. Nothing it does is visible outside of it.
 //
 // A write is visible to reads at once and in all later steps, whatever becomes
-// of the step; the record of a step is what EndStep gives.
+// of the step; the record of a step is what EndStep gives. What a step returned in
+// the plan of its response is visible from Merged on.
 //
 // Host is safe for concurrent use, though a run has one step at a time.
 type Host struct {
@@ -80,15 +81,11 @@ type Host struct {
 	written int // bytes
 
 	config        map[string]json.RawMessage
-	secrets       map[string]secret // by canonical key
+	secrets       map[string][]byte // by canonical key
 	subscriptions map[string]json.RawMessage
 
 	values    map[string]bool // every secret value seen
 	valueList []string        // the same, in the order of appearance
-}
-
-type secret struct {
-	value []byte
 }
 
 // record is what a step did so far.
@@ -131,7 +128,7 @@ func NewHost(cfg Config) *Host {
 		publicBaseURL: cfg.PublicBaseURL,
 		callBytes:     int(cfg.Limits.HostCallBytes),
 		config:        map[string]json.RawMessage{},
-		secrets:       map[string]secret{},
+		secrets:       map[string][]byte{},
 		subscriptions: map[string]json.RawMessage{},
 		values:        map[string]bool{},
 	}
@@ -141,7 +138,7 @@ func NewHost(cfg Config) *Host {
 	maps.Copy(h.config, cfg.State.Config)
 	for _, k := range slices.Sorted(maps.Keys(cfg.State.Secrets)) {
 		if canon, why := canonicalSecret(k); why == "" {
-			h.secrets[canon] = secret{[]byte(cfg.State.Secrets[k])}
+			h.secrets[canon] = []byte(cfg.State.Secrets[k])
 		}
 		h.seen(cfg.State.Secrets[k])
 	}
@@ -208,14 +205,55 @@ func (h *Host) EndStep() (plan.Patch, []plan.Effect, []plan.Diagnostic) {
 			Code:     "CAPABILITY_DENIED",
 			Message:  fmt.Sprintf("the %s step called %s, which is not granted", r.step, op),
 			Hint:     "add " + grant + " to --grant to allow it",
+			Own:      true,
 		})
 	}
 	return p, effects, ds
 }
 
+// Merged makes visible to later reads what the response of a step asked for:
+// configuration, secrets and subscriptions. Secrets are the plaintext values of
+// the patch; a secret that it only announces stays as it is, for there is nothing
+// to read. Of the operations on subscriptions, which are free text, those count
+// whose meaning is plain.
+func (h *Host) Merged(patch plan.Patch, secrets map[string]string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for k, v := range patch.ConfigPatch {
+		if checkKey(k) == "" { // no other key can be asked for
+			h.config[k] = v
+		}
+	}
+	if p := patch.SecretsPatch; p != nil {
+		for _, k := range p.Delete {
+			canon, _ := canonicalSecret(k)
+			delete(h.secrets, canon)
+		}
+	}
+	// Sorted, for two spellings may be one secret.
+	for _, k := range slices.Sorted(maps.Keys(secrets)) {
+		h.seen(secrets[k])
+		if canon, why := canonicalSecret(k); why == "" {
+			h.secrets[canon] = []byte(secrets[k])
+		}
+	}
+	for _, op := range patch.SubscriptionOps {
+		if op.ID == nil || checkKey(*op.ID) != "" {
+			continue
+		}
+		switch op.Op {
+		case "create", "register", "update", "upsert":
+			if metadata, err := plan.Canonical(op.Metadata); err == nil && op.Metadata != nil {
+				h.subscriptions[*op.ID] = metadata
+			}
+		case "delete":
+			delete(h.subscriptions, *op.ID)
+		}
+	}
+}
+
 // Secrets gives every secret value that was in the state, read or written, in
-// the order of appearance, each once. Values with space around them are given
-// trimmed as well, since that is how they are likely to be printed.
+// the order of appearance, each once.
 func (h *Host) Secrets() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -224,11 +262,9 @@ func (h *Host) Secrets() []string {
 
 // seen remembers a secret value. mu is held, or nobody else knows h yet.
 func (h *Host) seen(v string) {
-	for _, s := range []string{v, strings.TrimSpace(v)} {
-		if s != "" && !h.values[s] {
-			h.values[s] = true
-			h.valueList = append(h.valueList, s)
-		}
+	if v != "" && !h.values[v] {
+		h.values[v] = true
+		h.valueList = append(h.valueList, v)
 	}
 }
 
@@ -305,7 +341,7 @@ func (h *Host) charge(n int) error {
 // did records an effect. place identifies what a later write to it voids.
 func (h *Host) did(op Op, target, place string) {
 	h.rec.effects = append(h.rec.effects, effect{
-		Effect: plan.Effect{Step: h.rec.step, Via: "host-call", Op: string(op), Target: target},
+		Effect: plan.Effect{Step: h.rec.step, Via: plan.ViaHostCall, Op: string(op), Target: target},
 		place:  place,
 	})
 }

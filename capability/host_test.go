@@ -224,9 +224,11 @@ func TestOperations(t *testing.T) {
 	}
 }
 
+func raw(s string) json.RawMessage { return json.RawMessage(s) }
+
+func ptr(s string) *string { return &s }
+
 func TestRecord(t *testing.T) {
-	raw := func(s string) json.RawMessage { return json.RawMessage(s) }
-	ptr := func(s string) *string { return &s }
 	effect := func(op, target string) plan.Effect {
 		return plan.Effect{Step: plan.Apply, Via: "host-call", Op: op, Target: target}
 	}
@@ -333,6 +335,40 @@ func TestOverlay(t *testing.T) {
 	}
 }
 
+// What a step returned in its response is there for the steps after it.
+func TestMerged(t *testing.T) {
+	h := capability.NewHost(capability.Config{State: parse(t, stateJSON)})
+	h.Merged(plan.Patch{
+		ConfigPatch: map[string]json.RawMessage{"region": raw(`"us"`), "gone": raw("null"), "a\n": raw("1")},
+		SecretsPatch: &plan.SecretsPatch{
+			Set:    map[string]plan.Redacted{"New-Key": {Redacted: true}, "withheld": {Redacted: true}, "EMPTY": {Redacted: true}},
+			Delete: []string{"BOT_TOKEN", ""}},
+		SubscriptionOps: []plan.SubscriptionOp{
+			{Op: "create", ID: ptr("s2"), Metadata: map[string]json.RawMessage{"n": raw("1")}}, {Op: "update", ID: ptr("s0"), Metadata: map[string]json.RawMessage{}},
+			{Op: "delete", ID: ptr("s1")}, {Op: "sync", ID: ptr("s3")}, {Op: "create"}, {Op: "delete", ID: ptr("s9")}},
+	}, map[string]string{"New-Key": "minted-value", "": "nameless"})
+	h.BeginStep(plan.Summary)
+	for _, c := range [][3]string{
+		{"config.get", `{"key":"region"}`, `{"found":true,"value":"\"us\""}`},
+		{"config.list", `{}`, `{"keys":["gone","nested","region","z"]}`},
+		{"secrets.get", `{"key":"new_key"}`, `{"found":true,"bytes":"bWludGVkLXZhbHVl"}`},
+		{"secrets.get", `{"key":"withheld"}`, `{}`},
+		{"secrets.get", `{"key":"EMPTY"}`, `{"found":true}`},
+		{"secrets.get", `{"key":"bot_token"}`, `{}`},
+		{"subscriptions.list", `{}`, `{"subscriptions":[{"id":"s0","metadata":"{}"},{"id":"s2","metadata":"{\"n\":1}"}]}`},
+	} {
+		if got := must(t, h, capability.Op(c[0]), c[1]); got != c[2] {
+			t.Errorf("%s %s gives %s, want %s", c[0], c[1], got, c[2])
+		}
+	}
+	if got := h.Secrets(); !slices.Contains(got, "minted-value") || !slices.Contains(got, "nameless") {
+		t.Errorf("secrets %q", got)
+	}
+	if p, effects, _ := h.EndStep(); len(effects) > 0 || !cmp.Equal(p, plan.Patch{}) {
+		t.Errorf("the step is charged with what others returned: %+v", p)
+	}
+}
+
 // Two hosts of one state do not see each other.
 func TestHostsAreApart(t *testing.T) {
 	st := parse(t, stateJSON)
@@ -406,7 +442,7 @@ func TestDeniedDiagnostic(t *testing.T) {
 		call(h, "secrets.put", `malformed`)
 		_, effects, ds := h.EndStep()
 		want := []plan.Diagnostic{{Severity: plan.Warn, Code: "CAPABILITY_DENIED",
-			Message: "the apply step called secrets.put, which is not granted", Hint: "add secrets to --grant to allow it"}}
+			Message: "the apply step called secrets.put, which is not granted", Hint: "add secrets to --grant to allow it", Own: true}}
 		if d := cmp.Diff(want, ds); d != "" || len(effects) > 0 {
 			t.Errorf("%v %s", effects, d)
 		}
@@ -432,7 +468,7 @@ func TestSecrets(t *testing.T) {
 	if _, err := call(h, "secrets.put", `{"key":"","bytes":"cmVmdXNlZA=="}`); err == nil {
 		t.Error("stored under an empty key")
 	}
-	want := []string{"alpha", " beta\n", "beta", "gamma", "delta", "c0de"}
+	want := []string{"alpha", " beta\n", "gamma", "delta", "c0de"}
 	if got := h.Secrets(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -657,7 +693,7 @@ func ExampleHost() {
 	// {"found":true,"value":"\"eu\""} <nil>
 	// {} <nil>
 	// {"found":true,"value":"\"us\""} <nil>
-	//  invalid: the value as JSON is malformed
+	//  invalid: the value as JSON has an invalid character, at byte 0
 	// "us" [{apply host-call config.set config_patch.region}]
 	// {"config":{"region":"eu"},"secrets":{"BOT_TOKEN":{"redacted":true,"value":null}},"subscriptions":[]}
 }

@@ -2,6 +2,7 @@ package capability
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -95,7 +96,7 @@ func (h *Host) configSet(a Args) (Reply, error) {
 	}
 	h.config[a.Key] = v
 	h.rec.config[a.Key] = v
-	h.did(ConfigSet, "config_patch."+a.Key, "config."+a.Key)
+	h.did(ConfigSet, plan.TargetConfig+a.Key, "config."+a.Key)
 	return Reply{}, nil
 }
 
@@ -108,7 +109,7 @@ func (h *Host) configDelete(a Args) (Reply, error) {
 	}
 	delete(h.config, a.Key)
 	h.rec.config[a.Key] = json.RawMessage("null")
-	h.did(ConfigDelete, "config_patch."+a.Key, "config."+a.Key)
+	h.did(ConfigDelete, plan.TargetConfig+a.Key, "config."+a.Key)
 	return Reply{}, nil
 }
 
@@ -131,8 +132,8 @@ func (h *Host) secretsGet(a Args) (Reply, error) {
 	if why != "" {
 		return Reply{}, refuse(Invalid, "%s", why)
 	}
-	s, ok := h.secrets[canon]
-	return Reply{Found: ok, Bytes: s.value}, nil
+	v, ok := h.secrets[canon]
+	return Reply{Found: ok, Bytes: v}, nil
 }
 
 func (h *Host) secretsPut(a Args) (Reply, error) {
@@ -143,10 +144,10 @@ func (h *Host) secretsPut(a Args) (Reply, error) {
 	if err := h.charge(len(a.Key) + len(a.Bytes)); err != nil {
 		return Reply{}, err
 	}
-	h.secrets[canon] = secret{a.Bytes}
+	h.secrets[canon] = a.Bytes
 	h.seen(string(a.Bytes))
 	h.rec.secrets[canon] = secretWrite{key: a.Key}
-	h.did(SecretsPut, "secrets_patch.set."+a.Key, "secrets."+canon)
+	h.did(SecretsPut, plan.TargetSecretSet+a.Key, "secrets."+canon)
 	return Reply{}, nil
 }
 
@@ -160,7 +161,7 @@ func (h *Host) secretsDelete(a Args) (Reply, error) {
 	}
 	delete(h.secrets, canon)
 	h.rec.secrets[canon] = secretWrite{key: a.Key, deleted: true}
-	h.did(SecretsDelete, "secrets_patch.delete."+a.Key, "secrets."+canon)
+	h.did(SecretsDelete, plan.TargetSecretDelete+a.Key, "secrets."+canon)
 	return Reply{}, nil
 }
 
@@ -348,9 +349,13 @@ func (h *Host) oauthToken(a Args) (Reply, error) {
 
 // value reads JSON text from a guest and gives its canonical form.
 func value(text string) (json.RawMessage, error) {
-	v, err := readJSON([]byte(text))
+	v, err := plan.Read([]byte(text))
 	if err != nil {
-		return nil, refuse(Invalid, "the value as JSON %s", err.Reason)
+		reason := "is malformed"
+		if j, ok := errors.AsType[*plan.JSONError](err); ok {
+			reason = j.Reason // the path has the guest's own names in it
+		}
+		return nil, refuse(Invalid, "the value as JSON %s", reason)
 	}
 	return v, nil
 }

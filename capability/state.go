@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
-	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -40,56 +40,31 @@ type StateSubscription struct {
 // of any structured document of this program.
 const MaxState = 4 << 20
 
-// StateError says what is wrong with a state file. Path is a JSON pointer, ""
-// for the whole. No value of the file is quoted, nor is the JSON reader's error
-// kept (which would quote some): it may be a secret.
-type StateError struct {
-	Path   string
-	Reason string
-}
-
-func (e *StateError) Error() string {
-	where := "state"
-	if e.Path != "" {
-		where += fmt.Sprintf(" at %q", e.Path)
-	}
-	return where + ": " + e.Reason
-}
+// StateError says what is wrong with a state file, as the reader of all other JSON
+// does: where, and why in words that quote no value, which may be a secret.
+type StateError = plan.JSONError
 
 // ParseState reads a state file strictly: everything that plan.Read refuses,
 // unknown members and wrong types are errors (*StateError). Values are kept in
 // canonical form.
 func ParseState(b []byte) (State, error) {
 	if len(b) > MaxState {
-		return State{}, &StateError{Reason: fmt.Sprintf("the file has %d bytes, over the limit of %d", len(b), MaxState)}
+		return State{}, &StateError{Reason: fmt.Sprintf("has %d bytes, over the limit of %d", len(b), MaxState)}
 	}
-	doc, bad := readJSON(b)
-	if bad != nil {
-		return State{}, bad
+	doc, err := plan.ReadObject(b)
+	if err != nil {
+		return State{}, err
 	}
 	var file struct {
 		Config        map[string]jsontext.Value `json:"config"`
-		Secrets       map[string]string         `json:"secrets"`
+		Secrets       map[string]*string        `json:"secrets"`
 		Subscriptions []struct {
 			ID       string         `json:"id"`
 			Metadata jsontext.Value `json:"metadata"`
 		} `json:"subscriptions"`
 	}
-	if kind := jsontext.Value(doc).Kind(); kind != '{' {
-		return State{}, &StateError{Reason: fmt.Sprintf("expected an object, found %s", kind)}
-	}
 	if err := jsonv2.Unmarshal(doc, &file, jsonv2.RejectUnknownMembers(true)); err != nil {
-		e := &StateError{Reason: "not a state file"}
-		if sem, ok := errors.AsType[*jsonv2.SemanticError](err); ok {
-			e.Path = string(sem.JSONPointer)
-			switch {
-			case errors.Is(sem.Err, jsonv2.ErrUnknownName):
-				e.Reason = "unknown member"
-			case sem.JSONKind != 0:
-				e.Reason = fmt.Sprintf("%s is not what belongs here", sem.JSONKind)
-			}
-		}
-		return State{}, e
+		return State{}, stateError(err)
 	}
 
 	s := State{Config: map[string]json.RawMessage{}, Secrets: map[string]string{}, Subscriptions: []StateSubscription{}, given: true}
@@ -109,7 +84,10 @@ func ParseState(b []byte) (State, error) {
 			return State{}, &StateError{Path: pointer("secrets", k), Reason: fmt.Sprintf("names the same secret as %q", other)}
 		}
 		spelled[canon] = k
-		s.Secrets[k] = file.Secrets[k]
+		if file.Secrets[k] == nil {
+			return State{}, &StateError{Path: pointer("secrets", k), Reason: "must be a string, found null"}
+		}
+		s.Secrets[k] = *file.Secrets[k]
 	}
 	seen := map[string]bool{}
 	for i, sub := range file.Subscriptions {
@@ -124,8 +102,8 @@ func ParseState(b []byte) (State, error) {
 		if sub.Metadata == nil {
 			sub.Metadata = jsontext.Value("{}")
 		}
-		if sub.Metadata.Kind() != '{' {
-			return State{}, &StateError{Path: path + "/metadata", Reason: "is not an object"}
+		if kind := sub.Metadata.Kind(); kind != '{' {
+			return State{}, &StateError{Path: path + "/metadata", Reason: "must be an object, found " + jsonKinds[kind]}
 		}
 		s.Subscriptions = append(s.Subscriptions, StateSubscription{ID: sub.ID, Metadata: json.RawMessage(sub.Metadata)})
 	}
@@ -168,24 +146,26 @@ func (s State) ForGuest() json.RawMessage {
 	return b
 }
 
-// readJSON reads one JSON value as the plan's own reader does, in canonical form,
-// so that what a guest writes here can neither break the plan nor mean something
-// else to another reader. Of the reader's reason only what quotes nothing is
-// kept: JSON that is malformed at a secret is malformed by a piece of it.
-func readJSON(b []byte) (json.RawMessage, *StateError) {
-	v, err := plan.Read(b)
-	if err == nil {
-		return v, nil
+// stateError words what the decoder did not like about a document that is JSON.
+func stateError(err error) *StateError {
+	sem, ok := errors.AsType[*jsonv2.SemanticError](err)
+	if !ok {
+		return &StateError{Reason: "is not a state file"}
 	}
-	e := &StateError{Reason: "is malformed"}
-	if je, ok := errors.AsType[*plan.JSONError](err); ok {
-		e.Path = je.Path
-		if !strings.ContainsAny(je.Reason, "'\"`") {
-			e.Reason = je.Reason
-		}
+	e := &StateError{Path: string(sem.JSONPointer), Reason: "is not what belongs here"}
+	if errors.Is(sem.Err, jsonv2.ErrUnknownName) {
+		e.Reason = "is not a member of a state file"
+	} else if want, found := goKinds[sem.GoType.Kind()], jsonKinds[sem.JSONKind]; want != "" && found != "" {
+		e.Reason = "must be " + want + ", found " + found
 	}
-	return nil, e
+	return e
 }
+
+// The types of a state file, and of JSON, for people.
+var (
+	goKinds   = map[reflect.Kind]string{reflect.Map: "an object", reflect.Struct: "an object", reflect.Slice: "an array", reflect.String: "a string"}
+	jsonKinds = map[jsontext.Kind]string{'{': "an object", '[': "an array", '"': "a string", '0': "a number", 't': "a boolean", 'f': "a boolean", 'n': "null"}
+)
 
 func pointer(names ...string) string {
 	var p jsontext.Pointer

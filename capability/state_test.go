@@ -22,7 +22,7 @@ func TestParseState(t *testing.T) {
 		}
 	}
 	_, err := capability.ParseState([]byte(`{"config":{"a\n":1}}`))
-	if want := `state at "/config/a\n": the text holds a control character`; err == nil || err.Error() != want {
+	if want := "JSON at /config/a\n: the text holds a control character"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	if got := string(capability.State{}.ForGuest()); got != "null" {
@@ -34,12 +34,12 @@ func TestParseStateErrors(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	for _, c := range []struct{ in, path, reason string }{
 		{``, "", "is empty"},
-		{`null`, "", "expected an object"},
-		{`[]`, "", "expected an object"},
+		{`null`, "", "must be an object, found null"},
+		{`[]`, "", "must be an object, found an array"},
 		{`{} {}`, "", "has more than one value"},
 		{`{"config":`, "", "ends too early"},
-		{`{"konfig":{}}`, "/konfig", "unknown member"},
-		{`{"config":[]}`, "/config", "is not what belongs here"},
+		{`{"konfig":{}}`, "/konfig", "is not a member of a state file"},
+		{`{"config":[]}`, "/config", "must be an object, found an array"},
 		{`{"config":{"a":1,"a":2}}`, "/config/a", "is a duplicate name"},
 		{`{"config":{"":1}}`, "/config/", "empty"},
 		{`{"config":{"a/b\n":1}}`, "/config/a~1b\n", "control character"},
@@ -47,17 +47,19 @@ func TestParseStateErrors(t *testing.T) {
 		{`{"config":{"a":` + deep(63) + `}}`, "", "nests deeper than 64"},
 		{"{\"config\":{\"a\":\"\xff\"}}", "/config/a", "UTF-8"},
 		{`{"config":{"a":[0,-1e999]}}`, "/config/a/1", "outside the range of float64"},
-		{`{"secrets":{"A":hunter2}}`, "/secrets/A", "is malformed"},
-		{`{"secrets":{"A":{"v":"hunter2"}}}`, "/secrets/A", "is not what belongs here"},
+		{`{"secrets":{"A":hunter2}}`, "/secrets/A", "has an invalid character, at byte 16"},
+		{`{"secrets":{"A":{"v":"hunter2"}}}`, "/secrets/A", "must be a string, found an object"},
 		{`{"config":{"a":1e-999}}`, "/config/a", "too small"},
-		{`{"secrets":{"A":72}}`, "/secrets/A", "number is not what belongs here"},
+		{`{"secrets":{"A":72}}`, "/secrets/A", "must be a string, found a number"},
+		{`{"secrets":{"A":null}}`, "/secrets/A", "must be a string, found null"},
+		{`{"subscriptions":["a"]}`, "/subscriptions/0", "must be an object, found a string"},
 		{`{"secrets":{"a b":"hunter2","A_B":"x"}}`, "/secrets/a b", `names the same secret as "A_B"`},
 		{`{"secrets":{" ":"hunter2"}}`, "/secrets/ ", "blank"},
-		{`{"subscriptions":{}}`, "/subscriptions", "is not what belongs here"},
+		{`{"subscriptions":{}}`, "/subscriptions", "must be an array, found an object"},
 		{`{"subscriptions":[{"metadata":{}}]}`, "/subscriptions/0/id", "empty"},
 		{`{"subscriptions":[{"id":"a"},{"id":"a"}]}`, "/subscriptions/1/id", "twice"},
-		{`{"subscriptions":[{"id":"a","metadata":[]}]}`, "/subscriptions/0/metadata", "not an object"},
-		{`{"subscriptions":[{"id":"a","topic":"x"}]}`, "/subscriptions/0/topic", "unknown member"},
+		{`{"subscriptions":[{"id":"a","metadata":[]}]}`, "/subscriptions/0/metadata", "must be an object, found an array"},
+		{`{"subscriptions":[{"id":"a","topic":"x"}]}`, "/subscriptions/0/topic", "is not a member of a state file"},
 		{`{"config":{"a":"` + strings.Repeat("x", capability.MaxState) + `"}}`, "", "over the limit"},
 	} {
 		st, err := capability.ParseState([]byte(c.in))

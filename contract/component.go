@@ -76,7 +76,10 @@ func failure(v component.Value) error {
 		code, ok1 := fields[0].(string)
 		message, ok2 := fields[1].(string)
 		if ok1 && ok2 {
-			return &GuestError{Code: clip(code, maxCode), Message: clip(message, maxMessage)}
+			if len(code) > maxCode {
+				code = CodeTooLong
+			}
+			return &GuestError{Code: code, Message: clip(message, maxMessage)}
 		}
 	}
 	return fmt.Errorf("the engine gave %T for a failure record", v)
@@ -94,7 +97,8 @@ func response[T string | []byte](out T, maxOutput int) ([]byte, error) {
 	return b, nil
 }
 
-// clip cuts hostile text to max bytes, between characters.
+// clip cuts hostile text to max bytes, between characters, and shows it: whoever
+// takes secrets out of the text has to know that half of one may stand at its end.
 func clip(s string, max int) string {
 	if len(s) <= max {
 		return s
@@ -102,5 +106,5 @@ func clip(s string, max int) string {
 	for max > 0 && !utf8.RuneStart(s[max]) {
 		max--
 	}
-	return s[:max]
+	return s[:max] + "…"
 }

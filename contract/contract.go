@@ -62,7 +62,9 @@ type GuestError struct {
 }
 
 func (e *GuestError) Error() string {
-	return component.Quote(e.Code, maxCode) + ": " + component.Quote(e.Message, maxMessage)
+	// The code is bounded already; cutting it once more would leave half a secret in
+	// the middle of the text, where nobody looks for one.
+	return component.Quote(e.Code, len(e.Code)) + ": " + component.Quote(e.Message, maxMessage)
 }
 
 // The codes that this package gives itself.
@@ -70,6 +72,8 @@ const (
 	CodeInputDoesNotFit   = "INPUT_DOES_NOT_FIT"
 	CodeOutputOutOfBounds = "OUTPUT_OUT_OF_BOUNDS"
 	CodeOutputNotUTF8     = "OUTPUT_NOT_UTF8"
+	// CodeTooLong is in the place of a guest's code of more than maxCode bytes.
+	CodeTooLong = "FAILURE_CODE_TOO_LONG"
 )
 
 const (

@@ -198,7 +198,7 @@ func TestComponentRun(t *testing.T) {
 		"too large":     {v: component.Ok(strings.Repeat("x", 21)), is: isErr(contract.OutputLimit{Size: 21, Limit: 20})},
 		"not UTF-8":     {v: component.Ok("\xff"), is: guestCode(contract.CodeOutputNotUTF8)},
 		"failure":       {v: component.Err([]component.Value{"NO_TOKEN", "give a token"}), is: isErr(contract.GuestError{Code: "NO_TOKEN", Message: "give a token"})},
-		"long failure":  {v: component.Err([]component.Value{long, long}), is: isErr(contract.GuestError{Code: long[:128], Message: long[:4096]})},
+		"long failure":  {v: component.Err([]component.Value{long, long}), is: isErr(contract.GuestError{Code: contract.CodeTooLong, Message: long[:4096] + "…"})},
 		"trap":          {err: trap, is: func(err error) bool { return errors.Is(err, trap) }},
 		"engine broken": {v: "text", is: ours},
 		"broken ok":     {v: component.Ok(uint8(1)), is: ours},
@@ -262,6 +262,11 @@ func ours(err error) bool {
 func TestGuestErrorIsEscaped(t *testing.T) {
 	e := &contract.GuestError{Code: "X\x1b", Message: "a\nb"}
 	if got := e.Error(); got != `X\x1b: a\nb` {
+		t.Errorf("%q", got)
+	}
+	// The longest code keeps its end; the message shows that it was cut.
+	e = &contract.GuestError{Code: strings.Repeat("\x1b", 127) + "S", Message: strings.Repeat("m", 4096) + "…"}
+	if got := e.Error(); !strings.Contains(got, "S: mm") || !strings.HasSuffix(got, "m…") {
 		t.Errorf("%q", got)
 	}
 }

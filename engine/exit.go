@@ -15,7 +15,7 @@ const (
 	ExitFault       = 1   // our side broke
 	ExitUsage       = 2   // flags, unreadable files, malformed or too large answers
 	ExitPack        = 3   // the pack is malformed or unsafe, or no step of it can be run
-	ExitDiagnostics = 4   // the pack's steps reported errors
+	ExitDiagnostics = 4   // errors: the pack's steps reported them, or its plan cannot be reviewed
 	ExitStopped     = 5   // a step was stopped
 	ExitIsolation   = 6   // a wall could not be raised
 	ExitInterrupted = 130 // as shells say it: 128 + SIGINT

@@ -1,14 +1,17 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/greentic-ai/greentic-provision/plan"
 )
 
 // Question is something that a step asks and that the answers do not answer. Its
-// texts are hostile, scrubbed and bounded.
+// texts are hostile and scrubbed; all but the ID, which is of no use in part, are
+// bounded.
 type Question struct {
 	Step     plan.Step
 	ID       string
@@ -42,86 +45,100 @@ const (
 // and in objects that have an id or name and a type or kind, the form of
 // setup.yaml. An id counts once, where it comes first. res must come from Run.
 func OpenQuestions(res *Result) []Question {
-	var answers map[string]any
-	if json.Unmarshal(res.answers, &answers) != nil {
-		answers = nil
-	}
-	f := finder{answers: answers, seen: map[string]bool{}}
+	answers, _ := decode(res.answers).(map[string]any)
+	var found []Question
+	seen := map[string]bool{}
 	for _, sr := range res.StepResults {
-		var doc any
-		if sr.Output.Questions == nil || json.Unmarshal(sr.Output.Questions, &doc) != nil {
-			continue
-		}
-		f.step = sr.Step
-		f.find(doc)
+		eachQuestion(decode(sr.Output.Questions), func(id, kind string, m map[string]any) {
+			if seen[id] {
+				return
+			}
+			seen[id] = true
+			if len(found) < maxQuestions && len(answersTo(answers, id)) == 0 {
+				found = append(found, question(sr.Step, id, kind, m))
+			}
+		})
 	}
-	return f.found
+	return found
 }
 
-type finder struct {
-	step    plan.Step
-	answers map[string]any
-	seen    map[string]bool
-	found   []Question
+// passwordAnswers gives the values that answer questions whose type says that the
+// answer is a secret, wherever OpenQuestions would find them.
+func passwordAnswers(questions, answers json.RawMessage) []string {
+	given, _ := decode(answers).(map[string]any)
+	var values []string
+	eachQuestion(decode(questions), func(id, kind string, m map[string]any) {
+		if secretQuestion(kind, m) {
+			for _, a := range answersTo(given, id) {
+				values = append(values, plan.Values(raw(a))...)
+			}
+		}
+	})
+	return values
 }
 
-// find walks a document that plan.Read has bounded in depth. Members of objects
-// are visited in the order of an Adaptive Card's reading where that is known.
-func (f *finder) find(v any) {
+// decode reads JSON that plan.Read has let through; numbers keep their text.
+func decode(v json.RawMessage) any {
+	d := json.NewDecoder(bytes.NewReader(v))
+	d.UseNumber()
+	var doc any
+	if d.Decode(&doc) != nil {
+		return nil
+	}
+	return doc
+}
+
+// holders are members of cards and forms that hold others, in reading order.
+var holders = []string{"body", "items", "columns", "cells", "rows", "actions", "card", "questions", "fields"}
+
+// eachQuestion calls f for every question in a document that plan.Read has bounded
+// in depth. kind is its type in lower case, without the "Input." of cards.
+func eachQuestion(v any, f func(id, kind string, m map[string]any)) {
 	switch v := v.(type) {
 	case []any:
 		for _, e := range v {
-			f.find(e)
+			eachQuestion(e, f)
 		}
 	case map[string]any:
-		if f.question(v) {
+		if id, kind, ok := isQuestion(v); ok {
+			f(id, kind, v)
 			return
 		}
-		for _, k := range []string{"body", "items", "columns", "cells", "rows", "actions", "card", "questions", "fields"} {
-			f.find(v[k])
+		for _, k := range holders {
+			eachQuestion(v[k], f)
 		}
 	}
 }
 
-// question takes an object that is a question; it says whether it was one.
-func (f *finder) question(m map[string]any) bool {
-	id := first(m, "id", "name")
-	kind := first(m, "type", "kind")
+func isQuestion(m map[string]any) (id, kind string, ok bool) {
+	id, kind = first(m, "id", "name"), first(m, "type", "kind")
 	input, card := strings.CutPrefix(kind, "Input.")
-	if id == "" || kind == "" {
-		return false
+	switch {
+	case id == "" || kind == "":
+		return "", "", false
+	case card:
+		return id, strings.ToLower(input), true
+	case kind == "TextBlock" || kind == "Image" || strings.HasPrefix(kind, "Action."):
+		return "", "", false
 	}
-	if !card {
-		// Cards have ids on containers and actions too; what holds others is none.
-		for _, k := range []string{"body", "items", "columns", "cells", "rows", "actions", "card", "questions", "fields"} {
-			if _, holds := m[k]; holds {
-				return false
-			}
-		}
-		if strings.HasPrefix(kind, "Action.") || first(m, "label", "title", "prompt", "question", "text") == "" {
-			return false
-		}
-		if kind == "TextBlock" || kind == "Image" {
-			return false
-		}
-	}
-	if f.seen[id] {
-		return true
-	}
-	f.seen[id] = true
-	if len(f.found) == maxQuestions || answered(f.answers, id) {
-		return true
-	}
-	if !card {
-		input = kind
-	}
+	// Cards have ids on containers and actions too; what holds others is none.
+	holds := slices.ContainsFunc(holders, func(k string) bool { _, has := m[k]; return has })
+	return id, strings.ToLower(kind), !holds && first(m, "label", "title", "prompt", "question", "text") != ""
+}
+
+func secretQuestion(kind string, m map[string]any) bool {
+	return kind == "password" || kind == "secret" || m["secret"] == true ||
+		strings.EqualFold(first(m, "style"), "password") || strings.EqualFold(first(m, "format"), "password")
+}
+
+func question(step plan.Step, id, kind string, m map[string]any) Question {
 	q := Question{
-		Step: f.step, ID: bound(id, maxName), Type: bound(strings.ToLower(input), maxName),
+		Step: step, ID: id, Type: bound(kind, maxName),
 		Label:    bound(first(m, "label", "title", "prompt", "question", "text", "placeholder"), maxLabel),
 		Required: m["isRequired"] == true || m["required"] == true,
 		Default:  bound(scalar(m["value"], m["default"]), maxLabel),
 	}
-	if style, _ := m["style"].(string); strings.EqualFold(style, "password") || m["secret"] == true {
+	if secretQuestion(kind, m) {
 		q.Type = "password"
 	}
 	choices, _ := m["choices"].([]any)
@@ -133,8 +150,7 @@ func (f *finder) question(m map[string]any) bool {
 			q.Choices = append(q.Choices, Choice{Title: bound(c, maxLabel), Value: bound(c, maxLabel)})
 		}
 	}
-	f.found = append(f.found, q)
-	return true
+	return q
 }
 
 // first gives the first of some members that is a string with something in it.
@@ -153,30 +169,37 @@ func scalar(vs ...any) string {
 		switch v := v.(type) {
 		case string:
 			return v
-		case bool, float64:
+		case bool, json.Number:
 			return string(raw(v))
 		}
 	}
 	return ""
 }
 
-// answered says whether there is an answer under an id.
-func answered(answers map[string]any, id string) bool {
-	if answers[id] != nil {
-		return true
+// answersTo gives every answer under an id.
+func answersTo(answers map[string]any, id string) []any {
+	var found []any
+	add := func(v any) {
+		if v != nil {
+			found = append(found, v)
+		}
 	}
-	for _, part := range []string{"config", "secrets"} {
-		if m, ok := answers[part].(map[string]any); ok && m[id] != nil {
-			return true
+	sections := []string{"config", "secrets"}
+	for _, part := range sections {
+		if m, ok := answers[part].(map[string]any); ok {
+			add(m[id])
 		}
 	}
 	var at any = answers
 	for part := range strings.SplitSeq(id, ".") {
-		m, ok := at.(map[string]any)
-		if !ok {
-			return false
-		}
+		m, _ := at.(map[string]any)
 		at = m[part]
 	}
-	return at != nil
+	for _, v := range []any{answers[id], at} {
+		// A section of the answers answers no question of its name.
+		if _, isObject := v.(map[string]any); !isObject || !slices.Contains(sections, id) {
+			add(v)
+		}
+	}
+	return found
 }

@@ -28,7 +28,9 @@ func TestOpenQuestions(t *testing.T) {
 	s.replies[plan.Validate] = ok(`{"questions": {"id": "setup", "title": "Setup", "kind": "form", "questions": [
 		{"name": "region", "title": "asked before", "kind": "choice"},
 		{"name": "zone", "title": "Zone", "kind": "choice", "required": true, "default": 3, "choices": ["a", "b"]},
-		{"name": "key", "title": "Key", "kind": "string", "secret": true}, "noise", 5]}}`)
+		{"name": "key", "title": "Key", "kind": "string", "secret": true}, "noise", 5,
+		{"name": "config", "title": "a section is no answer", "kind": "Text"},
+		{"name": "big", "title": "Big", "kind": "number", "default": 9007199254740993}]}}`)
 	cfg := config(s)
 	cfg.Inputs.Answers = json.RawMessage(`{"top": false, "nothing": null, "config": {"from": "x"}, "secrets": {"AUTH_TOKEN": "hunter2-answer"}}`)
 	res, err := Run(t.Context(), cfg)
@@ -42,6 +44,8 @@ func TestOpenQuestions(t *testing.T) {
 		{Step: plan.Collect, ID: "tls", Label: "Use TLS", Type: "toggle", Default: "true"},
 		{Step: plan.Validate, ID: "zone", Label: "Zone", Type: "choice", Required: true, Default: "3", Choices: []Choice{{"a", "a"}, {"b", "b"}}},
 		{Step: plan.Validate, ID: "key", Label: "Key", Type: "password"},
+		{Step: plan.Validate, ID: "config", Label: "a section is no answer", Type: "text"},
+		{Step: plan.Validate, ID: "big", Label: "Big", Type: "number", Default: "9007199254740993"},
 	}
 	if got := OpenQuestions(res); !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/greentic-ai/greentic-provision/limits"
@@ -96,6 +97,8 @@ type StepTiming struct {
 // them all together; these keep one line one line.
 const (
 	maxMessage = 8 << 10
+	maxDetail  = 4 << 10 // what the worker keeps of the end of a step
+	maxLine    = 4 << 10 // what it keeps of a line of output; the rest is another line
 	maxPath    = 1 << 10
 	maxName    = 256
 )
@@ -119,6 +122,15 @@ func scrubOutput(s *plan.Scrubber, o StepOutput) StepOutput {
 		PlanPatch:   s.Patch(o.PlanPatch),
 		Questions:   s.ScrubJSON(o.Questions),
 	}
+}
+
+// scrubLine scrubs a text that its sender cut at max bytes if it was longer, with
+// or without "…"; making the text valid UTF-8 may have changed the last bytes.
+func scrubLine(s *plan.Scrubber, text string, max int) string {
+	if len(text) > max-utf8.UTFMax || strings.HasSuffix(text, "…") {
+		return s.ScrubCut(text)
+	}
+	return s.Scrub(text)
 }
 
 // scrubDiagnostics scrubs first and cuts then: cutting first could leave a part
@@ -162,8 +174,7 @@ func (r *Result) scrub(s *plan.Scrubber) {
 		sr.Contract = text(sr.Contract, maxName)
 		logs := make([]LogLine, len(sr.Logs))
 		for j, l := range sr.Logs {
-			// A log is cut where its limit is reached, which may be anywhere.
-			logs[j] = LogLine{Level: text(l.Level, maxName), Text: s.ScrubCut(l.Text)}
+			logs[j] = LogLine{Level: text(l.Level, maxName), Text: scrubLine(s, l.Text, maxLine)}
 		}
 		sr.Logs = logs
 	}

@@ -21,9 +21,6 @@ type Config struct {
 	Runner    StepRunner
 	Host      Host
 	Limits    limits.Limits
-	// Secrets are values to scrub that the inputs do not mark as secret, for
-	// example answers to questions that the pack marks. May be nil.
-	Secrets []string
 	// Progress, when not nil, is told what happens, in the goroutine of Run.
 	Progress func(Event)
 	// Receipt, when not nil, gives the walls; it is asked once, at the end.
@@ -67,15 +64,16 @@ var errRunTime = errors.New("the run's time is used up")
 //     when it reports an error (its own diagnostics, or the host's on its
 //     behalf). A failed step ends the run: what comes after would work on answers
 //     that were found wrong, or summarise what did not happen.
-//   - A failed step adds nothing to the plan. What it asked for stays visible in
-//     its step result.
+//   - A failed step adds nothing to the plan. What its response asked for stays
+//     visible in its step result; the record of its host calls is dropped.
 //   - A step that succeeds adds what its host calls did, in the order of the
 //     calls, then the plan part of its response, which it gave later and which
 //     therefore wins where both write one key.
 //
 // Secrets known to the run are taken out of what a step is told about the steps
 // before it, and out of the result; the step's own inputs hold the answers as
-// they are.
+// they are. Where that hides a part of the plan from its reviewer, a diagnostic
+// says so (hidden).
 func Run(ctx context.Context, cfg Config) (*Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, interrupted(ctx)
@@ -87,9 +85,8 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	cfg.Inputs = in
 	bp := cfg.Blueprint
 	r := &run{
-		Config: cfg,
-		secrets: append(append(append([]string(nil), cfg.Secrets...),
-			plan.SecretValues(in.Answers)...), plan.SecretValues(in.ExistingState)...),
+		Config:    cfg,
+		operators: slices.Concat(cfg.Host.Secrets(), plan.SecretValues(in.Answers), plan.SecretValues(in.ExistingState)),
 		result: &Result{
 			Plan:    plan.New(),
 			Mode:    plan.DryRun,
@@ -101,11 +98,14 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 			Inputs: InputsIdentity{
 				Tenant: in.Tenant, ProviderID: in.ProviderID, InstallID: in.InstallID, PublicBaseURL: in.PublicBaseURL,
 			},
-			Diagnostics: append([]plan.Diagnostic{}, bp.Findings...),
+			Diagnostics: []plan.Diagnostic{},
 			StepResults: []StepResult{},
 			Effects:     []plan.Effect{},
 			answers:     in.Answers,
 		},
+	}
+	for _, d := range bp.Findings {
+		r.report(d) // what the pack says of itself can know no secret
 	}
 	if err := r.steps(ctx); err != nil {
 		return nil, err
@@ -116,7 +116,11 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	if r.result.Walls.Walls == nil {
 		r.result.Walls.Walls = []limits.Wall{}
 	}
-	r.result.scrub(r.scrubber())
+	s := r.scrubber()
+	for _, d := range hidden(r.result.Plan, s, plan.NewScrubber(r.operators...)) {
+		r.report(d)
+	}
+	r.result.scrub(s)
 	r.result.ExitCode = ExitCode(r.result, nil)
 	return r.result, nil
 }
@@ -130,16 +134,22 @@ func interrupted(ctx context.Context) error {
 type run struct {
 	Config
 	result   *Result
-	secrets  []string // besides the host's
 	previous []previous
+	// operators are secrets that the operator knows, guests those that steps declared
+	// in responses. What steps declared in host calls is the host's to know.
+	operators, guests []string
 }
 
 // scrubber knows every secret seen so far.
 func (r *run) scrubber() *plan.Scrubber {
-	return plan.NewScrubber(append(r.Host.Secrets(), r.secrets...)...)
+	return plan.NewScrubber(slices.Concat(r.Host.Secrets(), r.operators, r.guests)...)
 }
 
-func (r *run) report(d plan.Diagnostic) { r.result.Diagnostics = append(r.result.Diagnostics, d) }
+// report adds a diagnostic of our own.
+func (r *run) report(d plan.Diagnostic) {
+	d.Own = true
+	r.result.Diagnostics = append(r.result.Diagnostics, d)
+}
 
 func (r *run) tell(e Event) {
 	if r.Progress != nil {
@@ -235,9 +245,9 @@ func (r *run) step(ctx, parent context.Context, ref pack.StepRef) (goOn bool, er
 		}
 		// What earlier steps said is in there as well, and that is the pack's doing.
 		sr.Verdict = limits.OutputLimit
-		sr.Output.Diagnostics = []plan.Diagnostic{{Severity: plan.Error, Code: "INPUT_TOO_LARGE", Path: c.Path,
+		sr.report(plan.Diagnostic{Severity: plan.Error, Code: "INPUT_TOO_LARGE", Path: c.Path,
 			Message: fmt.Sprintf("the request for the %s step has %d bytes with the output of the steps before it, over the limit of %s (--max-step-input)", ref.Step, size, r.Limits.StepInput),
-			Hint:    "have the steps before it answer less, or raise --max-step-input"}}
+			Hint:    "have the steps before it answer less, or raise --max-step-input"})
 		r.take(sr)
 		return false, nil
 	}
@@ -274,27 +284,31 @@ func (r *run) step(ctx, parent context.Context, ref pack.StepRef) (goOn bool, er
 	switch {
 	case sr.Verdict != limits.OK:
 		if errors.Is(context.Cause(ctx), errRunTime) && sr.Verdict == limits.Deadline {
-			sr.fail(r.runTimeUsedUp(sr))
+			sr.report(r.runTimeUsedUp(sr))
 		} else {
-			sr.fail(r.stopped(sr, reply))
+			sr.report(r.stopped(sr, reply))
 		}
 	case limits.Bytes(len(reply.Response)) > r.Limits.StepOutput:
 		// The runner enforces this where the bytes arrive; a second look is cheap.
 		sr.Verdict, sr.Observer = limits.OutputLimit, limits.BySupervisor
-		sr.fail(r.stopped(sr, Reply{Detail: fmt.Sprintf("the response has %d bytes", len(reply.Response))}))
+		sr.report(r.stopped(sr, Reply{Detail: fmt.Sprintf("the response has %d bytes", len(reply.Response))}))
 	default:
 		if resp, err = plan.DecodeResponse(reply.Response); err != nil {
 			sr.Verdict, sr.Observer = limits.GuestError, limits.BySupervisor
-			sr.fail(malformed(sr, err))
+			sr.report(r.malformed(sr, err))
 			break
 		}
-		r.secrets = append(r.secrets, resp.SecretValues()...)
+		r.guests = append(r.guests, resp.SecretValues()...)
+		r.operators = append(r.operators, passwordAnswers(resp.Questions, r.Inputs.Answers)...)
 		sr.Output.Data, sr.Output.Questions, sr.Output.PlanPatch = resp.Data, resp.Questions, resp.Patch
 		sr.Output.Diagnostics = append(sr.Output.Diagnostics, resp.Diagnostics...)
+		if len(resp.Misspelt) > 0 {
+			sr.report(misspelt(sr, resp.Misspelt))
+		}
 		if resp.Failed {
 			sr.Verdict, sr.Observer = limits.GuestError, limits.ByWorker
 			if !plan.HasErrors(resp.Diagnostics) {
-				sr.fail(refused(sr, resp.Message))
+				sr.report(r.refused(sr, resp.Message))
 			}
 		}
 	}
@@ -305,12 +319,15 @@ func (r *run) step(ctx, parent context.Context, ref pack.StepRef) (goOn bool, er
 	r.mergeHost(ref.Step, hostPatch, hostEffects)
 	if resp.Patch != nil {
 		r.result.Effects = append(r.result.Effects, r.result.Plan.Merge(ref.Step, *resp.Patch)...)
+		r.Host.Merged(*resp.Patch, resp.Secrets)
 	}
 	r.previous = append(r.previous, previous{ref.Step, sr.Output})
 	return true, nil
 }
 
-func (sr *StepResult) fail(d plan.Diagnostic) {
+// report adds a diagnostic of our own.
+func (sr *StepResult) report(d plan.Diagnostic) {
+	d.Own = true
 	sr.Output.Diagnostics = append(sr.Output.Diagnostics, d)
 }
 

@@ -35,6 +35,7 @@ type script struct {
 	wait    time.Duration // how long a step takes, unless its context ends
 
 	calls   []Call
+	merged  []string // steps by their notes
 	current plan.Step
 }
 
@@ -77,6 +78,10 @@ func (s *script) EndStep() (plan.Patch, []plan.Effect, []plan.Diagnostic) {
 	s.secrets = append(s.secrets, h.secrets...)
 	s.current = ""
 	return h.patch, h.effects, h.diagnostics
+}
+
+func (s *script) Merged(patch plan.Patch, secrets map[string]string) {
+	s.merged = append(s.merged, fmt.Sprint(patch.Notes, secrets))
 }
 
 func (s *script) Secrets() []string { return slices.Clone(s.secrets) }
@@ -145,21 +150,28 @@ var scenarios = []struct {
 			effects: []plan.Effect{{Step: plan.Apply, Via: plan.ViaHostCall, Op: "subscriptions.delete", Target: "subscription_ops[0]"}},
 		}
 	}},
-	{name: "secrets", exit: ExitOK, steps: 4, change: func(cfg *Config, s *script) {
+	{name: "secrets", exit: ExitDiagnostics, steps: 4, change: func(cfg *Config, s *script) {
 		cfg.Inputs.ExistingState = json.RawMessage(`{"secrets": {"OLD": "hunter2-state"}}`)
-		cfg.Secrets = []string{"hunter2-marked"}
+		cfg.Inputs.Answers = json.RawMessage(`{"region": "hunter2-marked", "secrets": {"AUTH_TOKEN": "hunter2-answer"}}`)
 		s.host[plan.Validate] = hostScript{secrets: []string{"hunter2-host"}}
 		// Collect says things that become secrets only later.
 		everything := `hunter2-answer hunter2-state hunter2-marked hunter2-host hunter2-patch aHVudGVyMi1wYXRjaA==`
-		s.replies[plan.Collect] = ok(`{"all": "` + everything + `"}`)
+		s.replies[plan.Collect] = ok(`{"all": "` + everything + `", "questions": [{"type": "Input.Text", "id": "region", "style": "Password"}]}`)
 		r := ok(`{"all": {"hunter2-answer": "hunter2-\u0070atch"}, "message": "` + everything + `",
 			"questions": ["hunter2-host"],
 			"diagnostics": [{"severity": "info", "code": "LEAK", "message": "` + everything + `", "path": "/hunter2-patch", "hint": "hunter2-state", "data": "` + everything + `"}],
 			"plan": {"config_patch": {"hunter2-state": "` + everything + `", "hunter2-host": 1},
 			         "secrets_patch": {"set": {"NEW": {"redacted": false, "value": "hunter2-patch"}, "hunter2-answer": {"redacted": true}}, "delete": ["hunter2-marked"]},
 			         "webhook_ops": [{"op": "create", "url": "https://x?k=hunter2-patch"}], "notes": ["` + everything + `"]}}`)
-		r.Logs = []LogLine{{"info", everything}, {"warn", "cut in the middle of hunter2-pat"}}
+		r.Logs = []LogLine{{"info", everything}, {"warn", "cut in the middle of hunter2-pat…"}}
 		s.replies[plan.Apply] = r
+	}},
+	{name: "hidden", exit: ExitDiagnostics, steps: 4, change: func(_ *Config, s *script) {
+		s.host[plan.Collect] = hostScript{secrets: []string{"create"}, patch: plan.Patch{SubscriptionOps: []plan.SubscriptionOp{{Op: "create"}}}}
+		s.replies[plan.Apply] = ok(`{"plan": {
+			"secrets_patch": {"set": {"A": {"redacted": false, "value": "https://evil.invalid"}}},
+			"webhook_ops": [{"op": "update", "url": "https://evil.invalid"}, {"op": "update", "url": "https://x/hunter2-answer"}, {"op": "update"}],
+			"notes": ["all is well"]}}`)
 	}},
 	{name: "validate_errors", exit: ExitDiagnostics, steps: 2, change: func(_ *Config, s *script) {
 		s.replies[plan.Validate] = ok(`{"diagnostics": [{"severity": "error", "code": "FROM_REQUIRED", "message": "the sender is missing", "path": "/config/from"}], "plan": {"notes": ["not to be merged"]}}`)
@@ -544,5 +556,149 @@ func TestDepthIsNoFaultOfOurs(t *testing.T) {
 	}
 	if b, err := plan.Canonical(res); err != nil || !bytes.Contains(b, []byte(`"data":`+deep)) {
 		t.Errorf("got %.200s, %v", b, err)
+	}
+}
+
+// TestPasswordAnswersAreSecret: the answer to a question that asks for a password
+// is one, wherever it stands and whatever it is called.
+func TestPasswordAnswersAreSecret(t *testing.T) {
+	for _, question := range []string{`"type": "Input.Text", "style": "Password"`, `"type": "Input.Password"`, `"kind": "secret", "label": "x"`,
+		`"type": "string", "title": "x", "secret": true`, `"type": "string", "title": "x", "format": "password"`} {
+		for _, answers := range []string{`{"a.b": "hunter2"}`, `{"config": {"a.b": "hunter2"}}`, `{"a": {"b": ["hunter2"]}}`} {
+			s := newScript()
+			cfg := config(s)
+			cfg.Inputs.Answers = json.RawMessage(answers)
+			s.replies[plan.Collect] = ok(`{"seen": "hunter2", "questions": {"body": [{"id": "a.b", ` + question + `}]}}`)
+			s.replies[plan.Validate] = ok(`{"plan": {"notes": ["it is hunter2"]}, "questions": [{"type": "Input.Number", "style": "password", "id": "n"}]}`)
+			res, err := Run(t.Context(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b, err := plan.Canonical(res); err != nil || bytes.Contains(b, []byte("hunter2")) {
+				t.Errorf("%s, %s: a secret is left in %s, %v", question, answers, b, err)
+			}
+			if previous := s.calls[1].Request[bytes.Index(s.calls[1].Request, []byte(`"previous"`)):]; bytes.Contains(previous, []byte("hunter2")) {
+				t.Errorf("the next step is told %s", previous)
+			}
+		}
+	}
+}
+
+// TestFailuresHideNothingOfOurs: in diagnostics of our own, what others said is
+// scrubbed, whole or cut, and our words stay.
+func TestFailuresHideNothingOfOurs(t *testing.T) {
+	for _, tc := range []struct {
+		reply Reply
+		want  string // the end of the message
+	}{
+		{Reply{Verdict: limits.GuestError, Detail: "BAD: hunter2/x~y"}, " failed: BAD: [redacted]"},
+		{Reply{Verdict: limits.GuestError, Detail: "BAD: ends in a step"}, " failed: BAD: ends in a step"},
+		{Reply{Verdict: limits.GuestError, Detail: "BAD: cut in hunter2/…"}, " failed: BAD: cut in [redacted]…"},
+		{Reply{Verdict: limits.GuestError, Detail: strings.Repeat("x", maxDetail-7) + "hunter2"}, "xx[redacted]"},
+		{ok(`{"plan": {"hunter2/x~y": 1}}`), ": JSON at /plan/[redacted]: is not a member of the contract"},
+		{ok(`{"plan": {"abc": 1}}`), ": JSON at /plan/[redacted]: is not a member of the contract"},
+		{ok(`{"ok": false, "message": "hunter2/x~y"}`), " says that it failed: [redacted]"},
+		{ok(`{"plan": {"config_patch": {"` + strings.Repeat("x", 500) + `hunter2/x~y": 1, "` + strings.Repeat("x", 500) + `hunter2/x~y": 1}}}`), ": JSON at /plan/config_patch/(a long name): is a duplicate name"},
+	} {
+		s := newScript()
+		s.replies[plan.Collect] = tc.reply
+		cfg := config(s)
+		cfg.Blueprint.Steps[1].Component = -1
+		cfg.Blueprint.Findings = []plan.Diagnostic{{Severity: plan.Info, Code: "FINDING", Message: "a step"}}
+		cfg.Inputs.Answers = json.RawMessage(`{"secrets": ["hunter2/x~y", "step ran", "step (", "abc", "FINDING", "returned"]}`)
+		res, err := Run(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := plan.Canonical(res.Diagnostics)
+		if d := res.Diagnostics[1]; !strings.HasSuffix(d.Message, tc.want) || !strings.HasPrefix(d.Message, "the collect step (") || bytes.Contains(b, []byte("hunter")) {
+			t.Errorf("got %s, want %s", b, tc.want)
+		}
+		if got := res.Diagnostics[0].Code; got != "FINDING" {
+			t.Errorf("the finding became %s", got)
+		}
+	}
+}
+
+func TestLogLinesThatWereCut(t *testing.T) {
+	s := newScript()
+	r := ok(`{}`)
+	r.Logs = []LogLine{{"info", "ends in hunter2"}, {"stdout", strings.Repeat("x", maxLine-7) + "hunter2"}}
+	s.replies[plan.Collect] = r
+	res, err := Run(t.Context(), config(s)) // the secret is hunter2-answer
+	if err != nil {
+		t.Fatal(err)
+	}
+	if logs := res.StepResults[0].Logs; logs[0].Text != "ends in hunter2" || !strings.HasSuffix(logs[1].Text, "xx[redacted]") {
+		t.Errorf("got %q, %.20q", logs[0].Text, logs[1].Text)
+	}
+}
+
+// TestHidden: who declared a secret, and where it stands in the plan, decide
+// whether hiding it is an error.
+func TestHidden(t *testing.T) {
+	const set = `"secrets_patch": {"set": {"K": {"redacted": false, "value": "declared-by-guest"}}}`
+	for _, tc := range []struct {
+		patch string
+		want  string // severity and path
+	}{
+		{set, ""},
+		{set + `, "config_patch": {"k": ["declared-by-guest"]}`, "warn config_patch.k"},
+		{set + `, "config_patch": {"declared-by-guest": 1}`, "error config_patch.[redacted]"},
+		{`"secrets_patch": {"set": {"K": {"redacted": false, "value": "OTHER"}}, "delete": ["OTHER"]}`, "error secrets_patch.delete.[redacted]"},
+		{set + `, "webhook_ops": [{"op": "x"}, {"op": "x", "url": "https://x/declared-by-guest"}]`, "error webhook_ops[1]"},
+		{set + `, "webhook_ops": [{"op": "x", "metadata": {"token": "declared-by-guest"}}]`, "warn webhook_ops[0]"},
+		{set + `, "subscription_ops": [{"op": "declared-by-guest"}]`, "error subscription_ops[0]"},
+		{set + `, "oauth_ops": [{"op": "start", "provider": "p", "scopes": ["declared-by-guest"]}]`, "error oauth_ops[0]"},
+		{set + `, "notes": ["declared-by-guest"]`, "warn notes[0]"},
+		{`"webhook_ops": [{"op": "x", "url": "https://x/hunter2-answer"}]`, "warn webhook_ops[0]"},
+		{`"secrets_patch": {"set": {"K": {"redacted": false, "value": "hunter2-answer"}}}, "webhook_ops": [{"op": "x", "url": "https://x/hunter2-answer"}]`, "warn webhook_ops[0]"},
+		{`"webhook_ops": [{"op": "x", "url": "https://x/of-the-state"}]`, "warn webhook_ops[0]"},
+		{`"webhook_ops": [{"op": "x", "url": "[redacted]"}]`, ""},
+	} {
+		s := newScript()
+		s.secrets = []string{"of-the-state"} // known to the host before the first step
+		s.replies[plan.Apply] = ok(`{"plan": {` + tc.patch + `}}`)
+		res, err := Run(t.Context(), config(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, d := range res.Diagnostics {
+			if d.Code != "PLAN_VALUE_REDACTED" || got != "" {
+				t.Errorf("%s: %+v", tc.patch, d)
+			}
+			got = string(d.Severity) + " " + d.Path
+		}
+		if got != tc.want || (res.ExitCode == ExitDiagnostics) != strings.HasPrefix(tc.want, "error") {
+			t.Errorf("%s: got %q, want %q, exit code %d", tc.patch, got, tc.want, res.ExitCode)
+		}
+	}
+	s := newScript()
+	s.replies[plan.Apply] = ok(`{"plan": {"notes": [` + strings.Repeat(`"hunter2-answer",`, 500) + `""]}}`)
+	if res, err := Run(t.Context(), config(s)); err != nil || len(res.Diagnostics) != maxHidden+1 || !strings.HasPrefix(res.Diagnostics[maxHidden].Message, "and 400 more parts") {
+		t.Errorf("many: %v, %v", res, err)
+	}
+}
+
+// TestMerged: the host learns what successful steps returned.
+func TestMerged(t *testing.T) {
+	s := newScript()
+	s.replies[plan.Collect] = ok(`{"plan": {"notes": ["c"], "secrets_patch": {"set": {"K": {"redacted": false, "value": "v"}}}}}`)
+	s.replies[plan.Apply] = ok(`{"ok": false, "plan": {"notes": ["a"]}}`)
+	if _, err := Run(t.Context(), config(s)); err != nil || !slices.Equal(s.merged, []string{"[c] map[K:v]"}) {
+		t.Errorf("got %q, %v", s.merged, err)
+	}
+}
+
+func TestMisspeltMembers(t *testing.T) {
+	s := newScript()
+	s.replies[plan.Collect] = ok(`{"PLAN": {}, "plans": {}}`)
+	res, err := Run(t.Context(), config(s))
+	if err != nil || res.ExitCode != ExitOK || len(res.Diagnostics) != 1 {
+		t.Fatal(res, err)
+	}
+	if d := res.Diagnostics[0]; d.Code != "RESPONSE_MEMBER_UNKNOWN" || d.Severity != plan.Info || !strings.HasSuffix(d.Message, ": PLAN, plans") {
+		t.Errorf("got %+v", d)
 	}
 }

@@ -28,7 +28,7 @@ type Call struct {
 }
 
 // Reply is how a step ended. Response is what the guest returned, unread, when
-// Verdict is OK. Detail is hostile text, bounded to 4 KiB.
+// Verdict is OK. Detail is hostile text of at most maxDetail bytes, cut there.
 type Reply struct {
 	Verdict  limits.Verdict
 	Observer limits.Observer
@@ -59,6 +59,10 @@ type Host interface {
 	// EndStep gives what the step's host calls would do, as a patch with the
 	// effects it came from, and diagnostics such as refused capabilities.
 	EndStep() (plan.Patch, []plan.Effect, []plan.Diagnostic)
-	// Secrets gives every secret value seen so far, for scrubbing.
+	// Merged tells what a step that succeeded returned: its patch, and the plaintext
+	// of the secrets in it. Later steps read it.
+	Merged(patch plan.Patch, secrets map[string]string)
+	// Secrets gives every secret value seen so far, for scrubbing. Before the first
+	// step these are the operator's.
 	Secrets() []string
 }

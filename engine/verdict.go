@@ -24,11 +24,14 @@ type ending struct {
 	limits func(limits.Limits) []limitFlag
 }
 
+const guestHint = "check what the step says against the answers, then ask the pack's author"
+
 // endings has every verdict but ok; a test compares it with limits.Verdicts.
 var endings = map[limits.Verdict]ending{
 	limits.GuestError: {
-		code: "STEP_GUEST_ERROR", what: "returned a failure",
-		hint: "the pack's step reports this itself; check the answers, then ask the pack's author",
+		// Also for a response that could not be read from it: only the text says which.
+		code: "STEP_GUEST_ERROR", what: "failed",
+		hint: guestHint,
 	},
 	limits.Trap: {
 		code: "STEP_TRAP", what: "crashed (trapped)",
@@ -91,15 +94,17 @@ var endings = map[limits.Verdict]ending{
 	},
 }
 
-// stopped explains a verdict. Details of guest and worker stand at the end of
-// the message, where scrubbing knows that text may have been cut.
+// A diagnostic of our own is scrubbed where it is made, and there only what others
+// said; it ends the run, so no secret will become known later.
+
+// stopped explains a verdict.
 func (r *run) stopped(sr StepResult, reply Reply) plan.Diagnostic {
 	e := endings[sr.Verdict]
 	data := facts(sr)
 	var msg strings.Builder
 	fmt.Fprintf(&msg, "the %s step (%s) %s", sr.Step, sr.Component.Path, e.what)
 	if reply.Signal != "" {
-		signal := bound(reply.Signal, 64)
+		signal := bound(r.scrubber().Scrub(reply.Signal), 64)
 		fmt.Fprintf(&msg, ", by %s", signal)
 		data["signal"] = signal
 	}
@@ -113,7 +118,7 @@ func (r *run) stopped(sr StepResult, reply Reply) plan.Diagnostic {
 		data["limits"] = ls
 	}
 	if reply.Detail != "" {
-		fmt.Fprintf(&msg, ": %s", bound(reply.Detail, 4<<10))
+		msg.WriteString(": " + scrubLine(r.scrubber(), bound(reply.Detail, maxDetail), maxDetail))
 	}
 	return plan.Diagnostic{Severity: plan.Error, Code: e.code, Message: msg.String(), Path: sr.Component.Path, Hint: e.hint, Data: raw(data)}
 }
@@ -134,10 +139,11 @@ func (r *run) runTimeUsedUp(sr StepResult) plan.Diagnostic {
 }
 
 // malformed explains a response that DecodeResponse refused.
-func malformed(sr StepResult, err error) plan.Diagnostic {
+func (r *run) malformed(sr StepResult, err error) plan.Diagnostic {
 	data := facts(sr)
 	if j, ok := errors.AsType[*plan.JSONError](err); ok {
-		data["pointer"] = j.Path
+		err = &plan.JSONError{Path: r.scrubber().Path(j.Path), Reason: j.Reason}
+		data["pointer"] = r.scrubber().Path(j.Path)
 	}
 	return plan.Diagnostic{Severity: plan.Error, Code: "STEP_RESPONSE_MALFORMED", Path: sr.Component.Path,
 		Message: fmt.Sprintf("the %s step (%s) gave a malformed response: %s", sr.Step, sr.Component.Path, err),
@@ -146,12 +152,26 @@ func malformed(sr StepResult, err error) plan.Diagnostic {
 }
 
 // refused explains a step that said "ok": false without an error of its own.
-func refused(sr StepResult, message string) plan.Diagnostic {
-	if message == "" {
-		message = "it gave no reason"
+func (r *run) refused(sr StepResult, message string) plan.Diagnostic {
+	reason := "it gave no reason"
+	if message != "" {
+		reason = bound(r.scrubber().Scrub(message), maxMessage)
 	}
 	return plan.Diagnostic{Severity: plan.Error, Code: "STEP_FAILED", Path: sr.Component.Path,
-		Message: fmt.Sprintf("the %s step (%s) says that it failed: %s", sr.Step, sr.Component.Path, message),
-		Hint:    endings[limits.GuestError].hint,
+		Message: fmt.Sprintf("the %s step (%s) says that it failed: %s", sr.Step, sr.Component.Path, reason),
+		Hint:    guestHint,
 		Data:    raw(facts(sr))}
+}
+
+// misspelt points at data that was perhaps meant to be more. Their names hold
+// nothing but those of the contract.
+func misspelt(sr StepResult, names []string) plan.Diagnostic {
+	const most = 10
+	more := ""
+	if len(names) > most {
+		names, more = names[:most], ", …"
+	}
+	return plan.Diagnostic{Severity: plan.Info, Code: "RESPONSE_MEMBER_UNKNOWN", Path: sr.Component.Path,
+		Message: fmt.Sprintf("the response of the %s step has members that look misspelt and were taken for data: %s%s", sr.Step, strings.Join(names, ", "), more),
+		Hint:    "docs/contract.md has the names of the members that mean something"}
 }

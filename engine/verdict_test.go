@@ -159,7 +159,7 @@ func TestContractDocument(t *testing.T) {
 			t.Errorf("the row of %s is %q", v, row)
 		}
 	}
-	for _, code := range []string{"STEP_RESPONSE_MALFORMED", "STEP_FAILED", "RUN_DEADLINE", "INPUT_TOO_LARGE", "PUBLIC_BASE_URL_REQUIRED", "STEP_ABSENT", "STEPS_NOT_RUN", "NOTHING_TO_PROVISION"} {
+	for _, code := range []string{"STEP_RESPONSE_MALFORMED", "STEP_FAILED", "RUN_DEADLINE", "INPUT_TOO_LARGE", "PUBLIC_BASE_URL_REQUIRED", "STEP_ABSENT", "STEPS_NOT_RUN", "NOTHING_TO_PROVISION", "PLAN_VALUE_REDACTED", "RESPONSE_MEMBER_UNKNOWN"} {
 		if !strings.Contains(doc, "`"+code+"`") {
 			t.Errorf("%s is not explained", code)
 		}

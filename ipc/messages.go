@@ -169,7 +169,6 @@ type Result struct {
 	Verdict    string    `msgpack:"verdict"`
 	Output     []byte    `msgpack:"output"`
 	Detail     string    `msgpack:"detail"`
-	HostCalls  uint32    `msgpack:"host_calls"`
 	Logs       []LogLine `msgpack:"logs" most:"65536"`
 	LogBytes   uint64    `msgpack:"log_bytes"`
 	LogDropped uint64    `msgpack:"log_dropped"`

@@ -26,8 +26,8 @@ const (
 )
 
 // MaxCode bounds the native code of one component. The largest real component
-// (5.7 MB of wasm) gives about 20 MiB.
-const MaxCode = 512 * MiB
+// (5.7 MB of wasm) gives about 20 MiB, a JavaScript engine (12 MB) 44 MiB.
+const MaxCode = 128 * MiB
 
 // String gives the size in the largest unit that divides it.
 func (b Bytes) String() string {

@@ -9,7 +9,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -20,8 +19,9 @@ import (
 const MaxDepth = 64
 
 // JSONError says what is wrong with a JSON text and where. Path is a JSON Pointer
-// (RFC 6901); the empty one means the whole text. Both may repeat hostile text
-// and are bounded.
+// (RFC 6901); the empty one means the whole text. It names members of the text,
+// whole or not at all, and may thus be hostile. Reason is in our own words and
+// quotes nothing: JSON that is malformed at a secret is malformed by a piece of it.
 type JSONError struct {
 	Path   string
 	Reason string
@@ -34,19 +34,37 @@ func (e *JSONError) Error() string {
 	return "JSON at " + e.Path + ": " + e.Reason
 }
 
-// maxPath bounds the path of a JSONError: names in hostile JSON may be as long
-// as the text. The end is kept, for it says more than the beginning.
-const maxPath = 256
+const (
+	// maxPath bounds the path of a JSONError: names in hostile JSON may be as long
+	// as the text.
+	maxPath = 256
+	// maxToken bounds one name in it.
+	maxToken = 128
+	longName = "(a long name)"
+)
 
 func jsonError(path, format string, args ...any) *JSONError {
-	if len(path) > maxPath {
-		cut := path[len(path)-maxPath:]
-		for len(cut) > 0 && !utf8.RuneStart(cut[0]) {
-			cut = cut[1:]
-		}
-		path = "…" + cut
+	return &JSONError{Path: shorten(path), Reason: fmt.Sprintf(format, args...)}
+}
+
+// shorten leaves out whole names only: a part of one may be a part of a secret,
+// which scrubbing does not know. The end is kept, for it says more than the
+// beginning.
+func shorten(path string) string {
+	if len(path) <= maxPath {
+		return path
 	}
-	return &JSONError{Path: path, Reason: fmt.Sprintf(format, args...)}
+	tokens := strings.Split(path, "/")
+	size := 0
+	for i := len(tokens) - 1; i >= 0; i-- {
+		if len(tokens[i]) > maxToken {
+			tokens[i] = longName
+		}
+		if size += 1 + len(tokens[i]); size > maxPath {
+			return "…/" + strings.Join(tokens[i+1:], "/")
+		}
+	}
+	return strings.Join(tokens, "/")
 }
 
 // Read reads one JSON value strictly and gives its canonical form. It refuses
@@ -107,8 +125,7 @@ func check(b []byte) error {
 	}
 }
 
-// syntax turns the decoder's error into ours. The decoder's own text quotes
-// hostile input at length; what is taken from it is its cause and where.
+// syntax turns the decoder's error into ours.
 func syntax(err error) *JSONError {
 	var s *jsontext.SyntacticError
 	if !errors.As(err, &s) {
@@ -120,12 +137,20 @@ func syntax(err error) *JSONError {
 		return jsonError(path, "is a duplicate name")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return jsonError(path, "ends too early")
-	case s.Err != nil:
-		reason := s.Err.Error()
-		if len(reason) > 128 {
-			reason = "is malformed"
+	case errors.Is(err, jsontext.ErrNonStringName):
+		return jsonError(path, "has a name that is not a string, at byte %d", s.ByteOffset)
+	}
+	// The decoder's other errors have no identity but their text, which goes on to
+	// quote the input; it is matched and never repeated.
+	for _, fault := range []struct{ theirs, ours string }{
+		{"invalid UTF-8", "is not UTF-8"},
+		{"invalid surrogate pair", "has half of a surrogate pair"},
+		{"invalid escape sequence", "has an invalid escape"},
+		{"invalid character", "has an invalid character"},
+	} {
+		if s.Err != nil && strings.HasPrefix(s.Err.Error(), fault.theirs) {
+			return jsonError(path, "%s, at byte %d", fault.ours, s.ByteOffset)
 		}
-		return jsonError(path, "%s, at byte %d", reason, s.ByteOffset)
 	}
 	return jsonError(path, "is malformed, at byte %d", s.ByteOffset)
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"unicode/utf8"
 )
 
 func TestRead(t *testing.T) {
@@ -39,6 +38,9 @@ func TestRead(t *testing.T) {
 		{name: "underflow", in: `{"n": 1e-400}`, path: "/n", reason: "too small"},
 		{name: "NaN", in: `NaN`, reason: "invalid character"},
 		{name: "byte order mark", in: "\ufeff{}", reason: "invalid character"},
+		{name: "bad escape", in: `["\q"]`, path: "/0", reason: "has an invalid escape, at byte 2"},
+		{name: "name", in: `{1: 2}`, reason: "has a name that is not a string, at byte 1"},
+		{name: "delimiters", in: `[}`, path: "/0", reason: "invalid character, at byte 1"},
 		{name: "escaped path", in: `{"a/b~c": 1e400}`, path: "/a~1b~0c", reason: "outside"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -60,15 +62,29 @@ func TestRead(t *testing.T) {
 	}
 }
 
-func TestJSONErrorIsBounded(t *testing.T) {
-	name := strings.Repeat("é", 100_000)
-	_, err := Read([]byte(`{"` + name + `": {"last": 1e400}}`))
-	j, ok := errors.AsType[*JSONError](err)
-	if !ok {
-		t.Fatal(err)
+// TestJSONErrorQuotesNothing puts a secret where the reader stumbles.
+func TestJSONErrorQuotesNothing(t *testing.T) {
+	for _, in := range []string{`{"a": hunter2}`, `{"a": "x" hunter2}`, `{hunter2: 1}`, `["\uhunter2"]`, `["\hunter2"]`, `hunter2`, `[1 hunter2]`, `["\ud800hunter2"]`, `[thunter2]`, `[1hunter2]`, `{"a" hunter2}`} {
+		_, err := Read([]byte(in))
+		if j, ok := errors.AsType[*JSONError](err); !ok || strings.ContainsAny(j.Reason, "'`\"") || strings.Contains(j.Reason, "hu") || strings.Contains(j.Reason, "malformed") {
+			t.Errorf("%s: %v", in, err)
+		}
 	}
-	if len(j.Error()) > 512 || !strings.HasSuffix(j.Path, "é/last") || !utf8.ValidString(j.Path) {
-		t.Errorf("%d bytes: %s", len(j.Error()), j)
+}
+
+// TestJSONErrorIsBounded: a path is cut between names, for scrubbing does not know
+// half a secret.
+func TestJSONErrorIsBounded(t *testing.T) {
+	long, name := strings.Repeat("é", 100_000), strings.Repeat("n", 100)
+	for _, tc := range []struct{ in, want string }{
+		{`{"` + long + `": {"last": 1e400}}`, "/(a long name)/last"},
+		{`{"a": {"` + long + `": 1e400}}`, "/a/(a long name)"},
+		{`{"a": {"` + name + `": {"` + name + `": {"` + name + `": {"last": 1e400}}}}}`, "…/" + name + "/" + name + "/last"},
+	} {
+		_, err := Read([]byte(tc.in))
+		if j, ok := errors.AsType[*JSONError](err); !ok || j.Path != tc.want {
+			t.Errorf("got %v, want %s", err, tc.want)
+		}
 	}
 }
 

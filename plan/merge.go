@@ -25,6 +25,14 @@ const (
 	ViaHostCall = "host-call" // a capability that the step called
 )
 
+// How targets of effects (Effect.Target) begin that end in a key. The others are
+// a list and an index, as in notes[2].
+const (
+	TargetConfig       = "config_patch."
+	TargetSecretSet    = "secrets_patch.set."
+	TargetSecretDelete = "secrets_patch.delete."
+)
+
 // Merge adds a step's patch to the plan and says where each entry went. The
 // rules are Greentic's own, because packs ship plans that were made by them:
 //
@@ -42,37 +50,38 @@ const (
 // one in force. The plan shares raw JSON values with the patch.
 func (p *Plan) Merge(step Step, patch Patch) []Effect {
 	var effects []Effect
-	did := func(format string, args ...any) {
-		effects = append(effects, Effect{Step: step, Via: ViaPatch, Target: fmt.Sprintf(format, args...)})
+	did := func(target string) {
+		effects = append(effects, Effect{Step: step, Via: ViaPatch, Target: target})
 	}
+	element := func(list string, i int) { did(fmt.Sprintf("%s[%d]", list, i)) }
 	for _, k := range slices.Sorted(maps.Keys(patch.ConfigPatch)) {
 		p.ConfigPatch[k] = patch.ConfigPatch[k]
-		did("config_patch.%s", k)
+		did(TargetConfig + k)
 	}
 	if s := patch.SecretsPatch; s != nil {
 		for _, k := range slices.Sorted(maps.Keys(s.Set)) {
 			p.SecretsPatch.Set[k] = s.Set[k]
-			did("secrets_patch.set.%s", k)
+			did(TargetSecretSet + k)
 		}
 		for _, k := range s.Delete {
 			p.SecretsPatch.Delete = append(p.SecretsPatch.Delete, k)
-			did("secrets_patch.delete.%s", k)
+			did(TargetSecretDelete + k)
 		}
 	}
 	for _, op := range patch.WebhookOps {
-		did("webhook_ops[%d]", len(p.WebhookOps))
+		element("webhook_ops", len(p.WebhookOps))
 		p.WebhookOps = append(p.WebhookOps, op)
 	}
 	for _, op := range patch.SubscriptionOps {
-		did("subscription_ops[%d]", len(p.SubscriptionOps))
+		element("subscription_ops", len(p.SubscriptionOps))
 		p.SubscriptionOps = append(p.SubscriptionOps, op)
 	}
 	for _, op := range patch.OAuthOps {
-		did("oauth_ops[%d]", len(p.OAuthOps))
+		element("oauth_ops", len(p.OAuthOps))
 		p.OAuthOps = append(p.OAuthOps, op)
 	}
 	for _, n := range patch.Notes {
-		did("notes[%d]", len(p.Notes))
+		element("notes", len(p.Notes))
 		p.Notes = append(p.Notes, n)
 	}
 	return effects

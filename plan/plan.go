@@ -126,6 +126,10 @@ type Diagnostic struct {
 	Path     string          `json:"path,omitempty"`
 	Hint     string          `json:"hint,omitempty"`
 	Data     json.RawMessage `json:"data,omitempty"`
+	// Own says that this program wrote the diagnostic and that nothing in it is a
+	// guest's that was not scrubbed before: scrubbing leaves it alone. A secret that
+	// is an ordinary word would otherwise make holes in our own sentences.
+	Own bool `json:"-"`
 }
 
 // HasErrors says whether any diagnostic is an error.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // Response is what a step answered, read strictly. Raw values are canonical.
@@ -28,6 +29,9 @@ type Response struct {
 	// Secrets are the plaintext values that the patch set, by name. They are in
 	// memory only: no type that is written holds them.
 	Secrets map[string]string `json:"-"`
+	// Misspelt are members at the top that are data, but look as if a member of the
+	// contract was meant. Their names are as good as those of the contract.
+	Misspelt []string `json:"-"`
 }
 
 // SecretValues gives the values of Secrets, in the order of their names.
@@ -45,7 +49,8 @@ func (r Response) SecretValues() []string {
 // Every member may be missing, and null counts as missing. Members that are part
 // of the contract must have their documented type, and inside of plan and
 // diagnostics there are no unknown members: what is misspelt would otherwise be
-// missing from a plan that looks complete. At the top, unknown members are data.
+// missing from a plan that looks complete. At the top, unknown members are data,
+// and Misspelt has those that look like an accident.
 //
 // Where upstream asks for both set and delete in secrets_patch, either may be
 // missing here; where upstream ignores a part of the wrong type, that is an
@@ -91,6 +96,9 @@ func DecodeResponse(b []byte) (Response, error) {
 				return err
 			})
 		}
+		if misspelt(name) {
+			r.Misspelt = append(r.Misspelt, name)
+		}
 		data[name] = v
 		return err
 	})
@@ -101,6 +109,19 @@ func DecodeResponse(b []byte) (Response, error) {
 		return Response{}, err
 	}
 	return r, nil
+}
+
+// topMembers are the members of a response that the contract names.
+var topMembers = []string{"plan", "diagnostics", "questions", "ok", "step", "message", "subscriptions", "summary", "requirements"}
+
+// misspelt says that a name is none of the contract's, but one in other case or
+// with an s too many or too few.
+func misspelt(name string) bool {
+	if slices.Contains(topMembers, name) {
+		return false
+	}
+	stem := func(s string) string { return strings.TrimSuffix(strings.ToLower(s), "s") }
+	return slices.ContainsFunc(topMembers, func(known string) bool { return stem(known) == stem(name) })
 }
 
 func decodePatch(path string, v json.RawMessage) (*Patch, map[string]string, error) {
@@ -202,39 +223,28 @@ func decodeRedacted(path string, v json.RawMessage) (Redacted, error) {
 }
 
 func decodeWebhook(path string, v json.RawMessage) (WebhookOp, error) {
-	op := WebhookOp{Metadata: map[string]json.RawMessage{}}
-	err := members(path, v, func(name, path string, v json.RawMessage) (err error) {
-		switch name {
-		case "op":
-			op.Op, err = word(path, v)
-		case "id":
-			op.ID, err = optionalText(path, v)
-		case "url":
-			op.URL, err = optionalText(path, v)
-		case "metadata":
-			if !isNull(v) {
-				op.Metadata, err = object(path, v)
-			}
-		default:
-			err = unknown(path)
-		}
-		return err
-	})
-	if err == nil && op.Op == "" {
-		err = missing(path, "op")
-	}
-	return op, err
+	var url *string
+	op, err := decodeOperation(path, v, &url)
+	return WebhookOp{Op: op.Op, ID: op.ID, URL: url, Metadata: op.Metadata}, err
 }
 
 func decodeSubscription(path string, v json.RawMessage) (SubscriptionOp, error) {
+	return decodeOperation(path, v, nil)
+}
+
+// decodeOperation reads what webhooks and subscriptions have in common, and a URL
+// where there is a place for it.
+func decodeOperation(path string, v json.RawMessage, url **string) (SubscriptionOp, error) {
 	op := SubscriptionOp{Metadata: map[string]json.RawMessage{}}
 	err := members(path, v, func(name, path string, v json.RawMessage) (err error) {
-		switch name {
-		case "op":
+		switch {
+		case name == "op":
 			op.Op, err = word(path, v)
-		case "id":
+		case name == "id":
 			op.ID, err = optionalText(path, v)
-		case "metadata":
+		case name == "url" && url != nil:
+			*url, err = optionalText(path, v)
+		case name == "metadata":
 			if !isNull(v) {
 				op.Metadata, err = object(path, v)
 			}

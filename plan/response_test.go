@@ -266,3 +266,10 @@ func (s *SecretsPatch) set() map[string]Redacted {
 	}
 	return s.Set
 }
+
+func TestMisspeltMembers(t *testing.T) {
+	r, err := DecodeResponse([]byte(`{"plans": {}, "PLAN": {}, "diagnostic": [], "Ok": 1, "subscription": 1, "summary": 1, "plan": null, "planned": 1, "data": 1, "Plans": null}`))
+	if err != nil || strings.Join(r.Misspelt, " ") != "Ok PLAN diagnostic plans subscription" {
+		t.Errorf("got %q, %v", r.Misspelt, err)
+	}
+}

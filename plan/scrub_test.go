@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -48,7 +49,19 @@ func TestScrub(t *testing.T) {
 		{"JSON with slashes", []string{"https://u:p@h/x"}, `"https:\/\/u:p@h\/x"`, `"[redacted]"`},
 		{"JSON in ASCII", []string{"pässwörd😀"}, `p\u00e4ssw\u00f6rd\ud83d\ude00`, "[redacted]"},
 		{"quoted by Go", []string{"pä\"ss\x00"}, `p\u00e4"ss\x00`, "[redacted]"},
+		{"quoted by Go, cut", []string{"pä\"ss\x00"}, `it is \u00e4`, `it is \u00e4`},
 		{"not UTF-8", []string{"ab\xff\xfecd"}, "ab\ufffd\ufffdcd ab\ufffdcd", "[redacted] [redacted]"},
+		{"escaped as somebody likes", []string{"é<&\"x"}, `a \u00E9\u003C\u0026\u0022x b \u00e9<&\"x c \xc3\xa9\x3c&"\x78 d \U000000e9<&"x`, "a [redacted] b [redacted] c [redacted] d [redacted]"},
+		{"escapes that are none", []string{"hunter2"}, `\q\u12 %zz hunter2 \`, `\q\u12 %zz [redacted] \`},
+		{"half of a surrogate pair", []string{"pass😀"}, `\ud83d pass\ud83d\ude00 \ud83d\x`, `\ud83d [redacted] \ud83d\x`},
+		{"percent in lower case", []string{"a b/c+d&é"}, "t=a%20b%2fc%2bd%26%c3%a9&u", "t=[redacted]&u"},
+		{"encodeURIComponent", []string{"it's (a) b!*~"}, "t=it's%20(a)%20b!*~ t=it%27s+%28a%29+b%21%2A%7E", "t=[redacted] t=[redacted]"},
+		{"every byte in percent", []string{"hunter2"}, "%68%75%6e%74%65%72%32 %68%75%6E%74%65%72%32 hu%6Eter2", "[redacted] [redacted] [redacted]"},
+		{"percent in JSON", []string{"a/b\"c"}, `"https:\/\/x?t=a%2Fb%22c"`, `"https:\/\/x?t=[redacted]"`},
+		{"base64 in JSON", []string{"\xfb\xff\xfe~~~~~~"}, `+\/\/+fn5+fn5+`, "[redacted]"},
+		{"pointer", []string{"a/b~c"}, "at /plan/a~1b~0c: must", "at /plan/[redacted]: must"},
+		{"bytes that shrink to a mark", []string{"\xff\xfe\xfd\xfc"}, "\ufffd a\ufffdb", "\ufffd a\ufffdb"},
+		{"hexadecimal of mixed case", []string{"hunter2jk"}, "68756E746572326A6b", "[redacted]"},
 		{"query", []string{"a b/c+d&e"}, "https://x?t=a+b%2Fc%2Bd%26e&u=1", "https://x?t=[redacted]&u=1"},
 		{"path", []string{"a b/c+d"}, "https://x/a%20b%2Fc+d/y", "https://x/[redacted]/y"},
 		{"hexadecimal", []string{"hunter2"}, "0x68756e74657232 68756E74657232", "0x[redacted] [redacted]"},
@@ -75,6 +88,10 @@ func TestScrubCut(t *testing.T) {
 		"it is cor":                          "it is cor",
 		"correct horse battery, correct ":    "[redacted], [redacted]",
 		"abc":                                "[redacted]",
+		"it is correct\\u0020ho":             "it is [redacted]",
+		"it is correct\\u0020ho\\u00…":       "it is [redacted]…",
+		"it is correct%20%6":                 "it is [redacted]",
+		"it is 636F7272656374":               "it is [redacted]",
 		"":                                   "",
 	} {
 		if got := s.ScrubCut(in); got != want {
@@ -123,6 +140,7 @@ func TestScrubProperties(t *testing.T) {
 	secret := rapid.Custom(func(t *rapid.T) string {
 		return "§" + rapid.StringOfN(rapid.RuneFrom([]rune("ABCÄ\"\\/<& \n😀")), 4, 40, -1).Draw(t, "secret") + "§"
 	})
+	percent := regexp.MustCompile("%..")
 	encodings := []func(string) string{
 		func(s string) string { return s },
 		url.QueryEscape,
@@ -131,7 +149,12 @@ func TestScrubProperties(t *testing.T) {
 		func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
 		func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) },
 		func(s string) string { return base64.StdEncoding.EncodeToString([]byte("u:" + s + ":x")) },
+		func(s string) string { return percent.ReplaceAllStringFunc(url.QueryEscape(s), strings.ToLower) },
+		func(s string) string { return strings.ReplaceAll(url.PathEscape(s), "A", "%41") },
+		func(s string) string { return pointerEscaper.Replace(s) },
+		func(s string) string { return strings.ToUpper(hex.EncodeToString([]byte(s))) },
 		func(s string) string { b, _ := json.Marshal(s); return string(b) },
+		func(s string) string { return strings.ReplaceAll(fmt.Sprintf("%+q", s), "A", `\u0041`) },
 		func(s string) string { return fmt.Sprintf("%+q", s) },
 	}
 	rapid.Check(t, func(t *rapid.T) {
@@ -162,7 +185,7 @@ func TestScrubProperties(t *testing.T) {
 			},
 			WebhookOps:      []WebhookOp{{Op: *str(), ID: str(), URL: str(), Metadata: object("webhook")}},
 			SubscriptionOps: []SubscriptionOp{{Op: *str(), ID: str(), Metadata: object("subscription")}},
-			OAuthOps:        []OAuthOp{{Op: *str(), Provider: *str(), Scopes: []string{*str()}, RedirectURL: str()}},
+			OAuthOps:        []OAuthOp{{Op: "start", Provider: *str(), Scopes: []string{*str()}, RedirectURL: str()}},
 			Notes:           []string{*str()},
 		}
 		d := Diagnostic{Severity: Info, Code: "X", Message: *str(), Path: *str(), Hint: *str(), Data: object("data")["x"]}
@@ -215,7 +238,7 @@ func TestScrubFindsWhatASearchFinds(t *testing.T) {
 			}
 		}
 		var spans []bool
-		for _, sp := range NewScrubber(secrets...).find(text) {
+		for _, sp := range NewScrubber(secrets...).find(text, false) {
 			for len(spans) < sp.end {
 				spans = append(spans, false)
 			}
@@ -256,12 +279,16 @@ func TestSecretValues(t *testing.T) {
 		`null`:                     nil,
 		`{}`:                       nil,
 		`{"region": "eu-central"}`: nil,
-		`{"secrets": {"K": "x", "L": {"deep": ["yy", 5, null]}, "M": ""}, "config": {"K": "open"}}`: {"x", "yy"},
-		`{"secrets": ["NAME_ONE"]}`:                nil,
-		`{"secrets": "NAME_ONE"}`:                  nil,
-		`{"bot_token": "12345", "tokens": "open"}`: {"12345"},
+		`{"secrets": {"K": "x", "L": {"deep": ["yy", 5, null, true]}, "M": ""}, "config": {"K": "open"}}`: {"x", "yy", "5"},
+		`{"secrets": ["one", {"a": "two"}]}`:         {"one", "two"},
+		`{"secrets": "one"}`:                         {"one"},
+		`{"secrets": 123456}`:                        {"123456"},
+		`{"token": 1.5e300, "n": 7}`:                 {"1.5e+300", "15" + strings.Repeat("0", 299)},
+		`{"pin": 9007199254740993}`:                  {"9007199254740993", "9007199254740992"},
+		`{"password": "abc"}`:                        {"abc"},
+		`{"bot_token": "12345", "max_tokens": 4096}`: {"12345"},
 		`{"botToken": "v-one", "Client-Secret": "v-two", "db": {"PASSWORD": {"old": "v-three"}}, "n": "open"}`: {"v-two", "v-one", "v-three"},
-		`{"api_key": "v-one", "privateKey": ["v-two"], "aws.credentials": "v-six", "passphrase": "abc"}`:       {"v-one", "v-six", "v-two"},
+		`{"api_key": "v-one", "privateKey": ["v-two"], "aws.credentials": "v-six", "passphrase": "abc"}`:       {"v-one", "v-six", "abc", "v-two"},
 	} {
 		doc, err := Read([]byte(in))
 		if err != nil {
@@ -271,4 +298,84 @@ func TestSecretValues(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", in, got, want)
 		}
 	}
+}
+
+func TestSoundsSecret(t *testing.T) {
+	for _, name := range []string{"tokens", "refresh.tokens", "db_passwd", "PWD", "SSH-Passphrase", "secretAccessKey", "azure access key", "signing_key", "EncryptionKey",
+		"shared-key", "Authorization", "Proxy-Authorization", "connectionString", "DB_CONNECTION_STRING", "sentry.dsn", "jwt", "bearer", "session_cookie", "totp", "otp", "PIN", "credentials"} {
+		if !soundsSecret(name) {
+			t.Errorf("%s does not sound secret", name)
+		}
+	}
+	for _, name := range []string{"region", "token_url", "tokenizer", "authorization_endpoint", "access_key_id", "pinned", "spin", "max_tokens", "cookie_domain", "key", "option"} {
+		if soundsSecret(name) {
+			t.Errorf("%s sounds secret", name)
+		}
+	}
+}
+
+// TestScrubNamesOfShortSecrets: where a short value is a whole name, it is seen.
+func TestScrubNamesOfShortSecrets(t *testing.T) {
+	s := NewScrubber("abc", "a/b")
+	d := s.Diagnostics([]Diagnostic{{Code: "X", Path: "/config/abc/a~1b/abcd"}})[0]
+	if d.Path != "/config/[redacted]/[redacted]/abcd" {
+		t.Errorf("path %q", d.Path)
+	}
+	for in, want := range map[string]string{
+		"config_patch.abc": "config_patch.[redacted]", "secrets_patch.set.abc": "secrets_patch.set.[redacted]",
+		"secrets_patch.delete.abc": "secrets_patch.delete.[redacted]", "config_patch.abcd": "config_patch.abcd", "notes[1]": "notes[1]",
+	} {
+		if got := s.Effects([]Effect{{Target: in}})[0].Target; got != want {
+			t.Errorf("%s became %s", in, got)
+		}
+	}
+	if p := s.Plan(Plan{ConfigPatch: map[string]json.RawMessage{"abc": json.RawMessage("1")}}); p.ConfigPatch["[redacted]"] == nil {
+		t.Errorf("got %v", p.ConfigPatch)
+	}
+}
+
+// TestScrubLeavesOurWords has secrets that are words of this program.
+func TestScrubLeavesOurWords(t *testing.T) {
+	s := NewScrubber("start", "patch", "secrets_patch", "notes", "STEP", "hint")
+	own := Diagnostic{Severity: Info, Code: "STEP_ABSENT", Message: "a patch", Hint: "a hint", Path: "/patch", Data: json.RawMessage(`"patch"`), Own: true}
+	theirs := own
+	theirs.Own = false
+	ds := s.Diagnostics([]Diagnostic{own, theirs})
+	if got, want := fmt.Sprint(ds[0]), fmt.Sprint(own); got != want {
+		t.Errorf("ours became %s", got)
+	}
+	if d := ds[1]; d.Code != "REDACTED" || d.Message != "a [redacted]" || d.Hint != "a [redacted]" || string(d.Data) != `"[redacted]"` {
+		t.Errorf("theirs became %+v", d)
+	}
+	if got := s.Effects([]Effect{{Target: "secrets_patch.set.patch"}, {Target: "notes[0]"}}); got[0].Target != "secrets_patch.set.[redacted]" || got[1].Target != "notes[0]" {
+		t.Errorf("effects %v", got)
+	}
+	if got := s.Plan(Plan{OAuthOps: []OAuthOp{{Op: "start"}}}); got.OAuthOps[0].Op != "start" {
+		t.Errorf("got %v", got.OAuthOps)
+	}
+}
+
+// FuzzScrub: a value is never left in a text, and what is left of a text is as it
+// was, whatever half escapes stand around it.
+func FuzzScrub(f *testing.F) {
+	f.Add("hunter2", "", `a hunter2 \u00`)
+	f.Add("p\u00e4\"ss", `\ud83d\`, `%C3%A4 \u00E4 \U000000e4 \xc3\xa4`)
+	f.Add("\xff\xfe\xfd\xfc", "%", "%%%f \\")
+	f.Fuzz(func(t *testing.T, secret, before, after string) {
+		if len(secret) < minScrub || strings.ContainsAny(secret, Withheld[:1]+Withheld[len(Withheld)-1:]) || strings.Contains(Withheld, secret) {
+			return // what Withheld and its neighbours may spell again
+		}
+		s := NewScrubber(secret)
+		text := before + secret + after
+		for _, got := range []string{s.Scrub(text), s.ScrubCut(text), s.Path(text)} {
+			if strings.Contains(got, secret) || !strings.Contains(got, Withheld) {
+				t.Fatalf("%q in %q gives %q", secret, text, got)
+			}
+		}
+		for _, sp := range s.find(text, true) {
+			if sp.start < 0 || sp.end <= sp.start || sp.end > len(text) {
+				t.Fatalf("%q in %q: %v", secret, text, sp)
+			}
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // The methods below scrub values of this package: every text and raw value that
@@ -41,22 +42,41 @@ func (s *Scrubber) Patch(p *Patch) *Patch {
 	return q
 }
 
-// Diagnostics scrubs diagnostics. Codes stay: DecodeResponse lets through only
-// short words of a fixed form, which programs match on.
+// hiddenCode stands where a code held a secret. A code is a word that programs
+// match on, and has to be one afterwards.
+const hiddenCode = "REDACTED"
+
+// Diagnostics scrubs diagnostics, except this program's own.
 func (s *Scrubber) Diagnostics(ds []Diagnostic) []Diagnostic {
 	return each(ds, func(d Diagnostic) Diagnostic {
-		d.Message, d.Path, d.Hint = s.ScrubCut(d.Message), s.Scrub(d.Path), s.Scrub(d.Hint)
+		if d.Own {
+			return d
+		}
+		if s.Scrub(d.Code) != d.Code {
+			d.Code = hiddenCode
+		}
+		d.Message, d.Path, d.Hint = s.Scrub(d.Message), s.Path(d.Path), s.Scrub(d.Hint)
 		d.Data = s.ScrubJSON(d.Data)
 		return d
 	})
 }
 
-// Effects scrubs the targets of effects.
+// Effects scrubs the targets of effects: the keys in them, for the rest is ours.
 func (s *Scrubber) Effects(es []Effect) []Effect {
 	return each(es, func(e Effect) Effect {
-		e.Target = s.Scrub(e.Target)
+		e.Target = s.Target(e.Target)
 		return e
 	})
+}
+
+// Target scrubs the target of an effect.
+func (s *Scrubber) Target(target string) string {
+	for _, prefix := range []string{TargetConfig, TargetSecretSet, TargetSecretDelete} {
+		if key, ok := strings.CutPrefix(target, prefix); ok {
+			return prefix + s.Scrub(key)
+		}
+	}
+	return target // "notes[2]"
 }
 
 func (s *Scrubber) object(m map[string]json.RawMessage) map[string]json.RawMessage {
@@ -83,8 +103,9 @@ func (s *Scrubber) subscription(op SubscriptionOp) SubscriptionOp {
 	return SubscriptionOp{Op: s.Scrub(op.Op), ID: s.optional(op.ID), Metadata: s.object(op.Metadata)}
 }
 
+// oauth leaves Op: there is one, and it is the contract's.
 func (s *Scrubber) oauth(op OAuthOp) OAuthOp {
-	return OAuthOp{Op: s.Scrub(op.Op), Provider: s.Scrub(op.Provider), Scopes: each(op.Scopes, s.Scrub), RedirectURL: s.optional(op.RedirectURL)}
+	return OAuthOp{Op: op.Op, Provider: s.Scrub(op.Provider), Scopes: each(op.Scopes, s.Scrub), RedirectURL: s.optional(op.RedirectURL)}
 }
 
 func (s *Scrubber) optional(p *string) *string {

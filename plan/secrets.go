@@ -2,20 +2,17 @@ package plan
 
 import (
 	"encoding/json"
+	"slices"
+	"strconv"
 	"strings"
 )
 
 // SecretValues gives the values in an object of answers (or of existing state)
-// that are to be kept secret, in the order of the document:
+// that are to be kept secret, in the order of the document: every string and
+// number that is, or lies below, the top-level member "secrets" or a member
+// whose name says so (soundsSecret).
 //
-//   - every string below the top-level member "secrets", if that is an object:
-//     {"secrets": {"TOKEN": "…"}};
-//   - every string of 4 bytes or more that is, or lies below, a member whose name
-//     says so: it ends in "token", or contains "secret", "password", "passphrase",
-//     "private_key", "api_key" or "credential", in any case and with - for _ or
-//     neither.
-//
-// The second rule is a guess on the safe side: it also hides a "secret_name". A
+// The rule of names is a guess on the safe side: it also hides a "secret_name". A
 // value that must be seen in a plan should not have such a name. doc must have
 // come from ReadObject; null gives nothing.
 func SecretValues(doc json.RawMessage) []string {
@@ -23,48 +20,65 @@ func SecretValues(doc json.RawMessage) []string {
 		return nil
 	}
 	var values []string
-	var walk func(v json.RawMessage, secret bool, least int)
-	walk = func(v json.RawMessage, secret bool, least int) {
-		// Errors cannot happen: doc was read, and no callback returns one.
-		switch kind(v) {
-		case "a string":
-			if s := unquote(v); secret && len(s) >= least {
-				values = append(values, s)
-			}
-		case "an array":
-			_ = elements("", v, func(_ string, v json.RawMessage) error {
-				walk(v, secret, least)
-				return nil
-			})
-		case "an object":
-			_ = members("", v, func(name, _ string, v json.RawMessage) error {
-				walk(v, secret || soundsSecret(name), least)
-				return nil
-			})
-		}
-	}
+	// Errors cannot happen: doc was read, and no callback returns one.
 	_ = members("", doc, func(name, _ string, v json.RawMessage) error {
-		if name == "secrets" {
-			if kind(v) == "an object" {
-				walk(v, true, 1)
-			}
-			return nil
-		}
-		walk(v, soundsSecret(name), minScrub)
+		values = appendSecrets(values, v, name == "secrets" || soundsSecret(name))
 		return nil
 	})
 	return values
 }
 
-func soundsSecret(name string) bool {
-	n := strings.NewReplacer("_", "", "-", "", ".", "", " ", "").Replace(strings.ToLower(name))
-	if strings.HasSuffix(n, "token") {
-		return true
-	}
-	for _, word := range []string{"secret", "password", "passphrase", "privatekey", "apikey", "credential"} {
-		if strings.Contains(n, word) {
-			return true
+// Values gives every string and number in a value that Read has let through.
+func Values(v json.RawMessage) []string { return appendSecrets(nil, v, true) }
+
+// appendSecrets adds the values below v: all of them, or those below names that
+// sound secret.
+func appendSecrets(values []string, v json.RawMessage, all bool) []string {
+	switch kind(v) {
+	case "a string":
+		if s := unquote(v); all && s != "" {
+			values = append(values, s)
 		}
+	case "a number":
+		if all {
+			values = append(values, string(v))
+			// As a guest prints it that reads every number as a float64: no exponent, and
+			// zeros where long integers lose their digits.
+			if f, err := strconv.ParseFloat(string(v), 64); err == nil {
+				if s := strconv.FormatFloat(f, 'f', -1, 64); s != string(v) {
+					values = append(values, s)
+				}
+			}
+		}
+	case "an array":
+		_ = elements("", v, func(_ string, v json.RawMessage) error {
+			values = appendSecrets(values, v, all)
+			return nil
+		})
+	case "an object":
+		_ = members("", v, func(name, _ string, v json.RawMessage) error {
+			values = appendSecrets(values, v, all || soundsSecret(name))
+			return nil
+		})
 	}
-	return false
+	return values
+}
+
+// What the names of secrets contain or end in, without the marks between words.
+// Those that begin other things too (token_url, authorization_endpoint) count at
+// the end only. docs/contract.md lists them.
+var (
+	secretWords = []string{"secret", "password", "passwd", "passphrase", "privatekey", "apikey", "credential", "connectionstring"}
+	secretEnds  = []string{"token", "tokens", "accesskey", "signingkey", "encryptionkey", "sharedkey", "authorization", "pwd", "dsn", "jwt", "bearer", "cookie", "otp"}
+	wordMarks   = strings.NewReplacer("_", "", "-", "", ".", "", " ", "")
+)
+
+func soundsSecret(name string) bool {
+	n := wordMarks.Replace(strings.ToLower(name))
+	if strings.HasPrefix(n, "max") && strings.HasSuffix(n, "tokens") {
+		return false // a size, not tokens; its number would be missed everywhere
+	}
+	return n == "pin" ||
+		slices.ContainsFunc(secretWords, func(w string) bool { return strings.Contains(n, w) }) ||
+		slices.ContainsFunc(secretEnds, func(w string) bool { return strings.HasSuffix(n, w) })
 }

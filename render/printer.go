@@ -95,13 +95,24 @@ func column(names []string) int {
 	return min(w, maxLabel)
 }
 
-// plan prints what would be done.
-func (p *printer) plan(pl plan.Plan) {
+// plan prints what would be done. Effects tell a key that a step deleted through a
+// host call from one that was set to null, which the plan does not.
+func (p *printer) plan(pl plan.Plan, effects []plan.Effect) {
+	deleted := map[string]bool{}
+	for _, e := range effects {
+		if k, ok := strings.CutPrefix(e.Target, plan.TargetConfig); ok {
+			deleted[k] = e.Op == configDelete // the last one is in force
+		}
+	}
 	if keys := slices.Sorted(maps.Keys(pl.ConfigPatch)); len(keys) > 0 {
 		p.heading("Configuration", "")
 		shown, more := clip(keys)
 		w := column(shown)
 		for _, k := range shown {
+			if deleted[k] && string(pl.ConfigPatch[k]) == "null" { // two keys may be scrubbed to one name
+				p.line("  %s  %s", p.style.paint("delete", yellow), Text(k, maxName))
+				continue
+			}
 			p.pair("  ", 2, Text(k, maxName), w, " = ", JSON(pl.ConfigPatch[k], maxValue))
 		}
 		p.more(more)
@@ -155,6 +166,9 @@ func (p *printer) plan(pl plan.Plan) {
 		p.more(more)
 	}
 }
+
+// configDelete is the host call that deletes a key (capability.ConfigDelete).
+const configDelete = "config.delete"
 
 // operation prints one webhook, subscription or consent flow.
 func (p *printer) operation(op string, id, url *string, metadata map[string]json.RawMessage) {

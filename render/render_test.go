@@ -38,7 +38,7 @@ func golden(t *testing.T, name, got string) {
 }
 
 // fits checks what holds for every output: printable, no trailing spaces, and
-// within 80 columns wherever there is a space to break at.
+// within 80 columns, but for answers, which are there to be copied.
 func fits(t *testing.T, text string) {
 	t.Helper()
 	if !utf8.ValidString(text) || !strings.HasSuffix(text, "\n") {
@@ -53,7 +53,7 @@ func fits(t *testing.T, text string) {
 		if strings.TrimRight(l, " ") != l {
 			t.Errorf("trailing space: %q", l)
 		}
-		if n := columns(l); n > width {
+		if n := columns(l); n > width && !strings.Contains(l, `": "`) {
 			t.Errorf("%d columns: %s", n, l)
 		}
 	}
@@ -191,6 +191,72 @@ func TestManyItems(t *testing.T) {
 	}
 	if n := strings.Count(got, "… and 4800 more (see --json)"); n != 3 {
 		t.Errorf("%d sections say that there is more, want 3", n)
+	}
+}
+
+// TestAnswersCanBeCopied: the answers to start from are JSON, with the ids and the
+// values as the pack wrote them.
+func TestAnswersCanBeCopied(t *testing.T) {
+	long := strings.Repeat("long id ", 20)
+	res := &engine.Result{Plan: plan.New(), StepResults: []engine.StepResult{{Step: plan.Collect, Output: engine.StepOutput{Questions: raw([]any{
+		map[string]any{"type": "Input.Text", "id": long},
+		map[string]any{"type": "Input.Text", "id": "a&b<c>", "value": "x&y <z> \u202e and more than forty characters of it"},
+		map[string]any{"type": "Input.Text", "id": "essay", "value": strings.Repeat("e", 300)},
+		map[string]any{"type": "Input.Number", "id": "big", "value": json.RawMessage("9007199254740993")},
+		map[string]any{"type": "Input.Number", "id": "odd", "value": "null"},
+		map[string]any{"type": "Input.Text", "id": strings.Repeat("i", maxValue+1)},
+	})}}}}
+	_, text, _ := strings.Cut(Result(res, Style{}), "--answers FILE:\n")
+	text, _, _ = strings.Cut(text, "\n\n")
+	var answers map[string]any
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&answers); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	want := map[string]any{long: "…", "a&b<c>": "x&y <z> \u202e and more than forty characters of it", "essay": "…", "big": json.Number("9007199254740993"), "odd": json.Number("1")}
+	if fmt.Sprint(answers) != fmt.Sprint(want) || strings.Contains(text, `\u0026`) {
+		t.Errorf("got %s", text)
+	}
+}
+
+// TestDeletedKeysAreNotNull: the plan has null for both.
+func TestDeletedKeysAreNotNull(t *testing.T) {
+	res := &engine.Result{Plan: plan.New(), Effects: []plan.Effect{
+		{Via: plan.ViaHostCall, Op: "config.delete", Target: "config_patch.gone"}, {Via: plan.ViaPatch, Target: "config_patch.null"},
+		{Via: plan.ViaHostCall, Op: "config.delete", Target: "config_patch.both"}, {Via: plan.ViaPatch, Target: "config_patch.both"}}}
+	for _, k := range []string{"gone", "null", "both"} {
+		res.Plan.ConfigPatch[k] = raw(nil)
+	}
+	if got := Result(res, Style{}); !strings.Contains(got, "  both = null\n  delete  gone\n  null = null\n") {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestSummaryMessages(t *testing.T) {
+	for data, want := range map[string]string{
+		`{"summary": "All done", "message": "hello"}`:              "Summary\n  All done\n  hello\n",
+		`{"summary": {"message": "All done"}, "message": "hello"}`: "Summary\n  All done\n  hello\n",
+		`{"message": "hello"}`:                                     "Summary\n  hello\n",
+		`{"summary": ["x"], "message": "hello"}`:                   "Summary\n  hello\n",
+		`{"summary": {"n": 1}}`:                                    "",
+	} {
+		res := &engine.Result{Plan: plan.New(), StepResults: []engine.StepResult{{Step: plan.Summary, Output: engine.StepOutput{Data: json.RawMessage(data)}}}}
+		if got := Result(res, Style{}); !strings.Contains(got, want) || want == "" && strings.Contains(got, "Summary") {
+			t.Errorf("%s gives %s", data, got)
+		}
+	}
+}
+
+// TestSummaryOfOurErrors: what the steps did not report is not put on them.
+func TestSummaryOfOurErrors(t *testing.T) {
+	res := &engine.Result{ExitCode: engine.ExitDiagnostics, Plan: plan.New(), Diagnostics: []plan.Diagnostic{{Severity: plan.Error}}}
+	if got := Summary(res); got != "Not complete: 1 error, and no step ran. Nothing was applied." {
+		t.Error(got)
+	}
+	res.StepResults = []engine.StepResult{{Verdict: limits.OK}}
+	if got := Summary(res); got != "Not complete: of the plan, 1 part cannot be reviewed. Nothing was applied." {
+		t.Error(got)
 	}
 }
 

@@ -1,9 +1,9 @@
 package render
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/greentic-ai/greentic-provision/engine"
@@ -40,7 +40,7 @@ func (p *printer) result(res *engine.Result) {
 	if empty(res.Plan) {
 		p.heading("Nothing to do", "")
 	}
-	p.plan(res.Plan)
+	p.plan(res.Plan, res.Effects)
 	p.message(res.StepResults)
 	p.questions(engine.OpenQuestions(res))
 	p.diagnostics(res.Diagnostics)
@@ -86,7 +86,14 @@ func Summary(res *engine.Result) string {
 		}
 		return s
 	case engine.ExitDiagnostics:
-		return "Not complete: the pack's steps reported " + count(max(errs, 1), "error") + ". Nothing was applied."
+		what := "the pack's steps reported " + count(max(errs, 1), "error")
+		switch {
+		case len(res.StepResults) == 0:
+			what = count(errs, "error") + ", and no step ran"
+		case !slices.ContainsFunc(res.StepResults, failed):
+			what = "of the plan, " + count(errs, "part") + " cannot be reviewed" // PLAN_VALUE_REDACTED, the only error of ours
+		}
+		return "Not complete: " + what + ". Nothing was applied."
 	case engine.ExitPack:
 		step, verdict := last()
 		return fmt.Sprintf("Rejected: the %s step cannot be run (%s). Nothing was applied.", step, verdict)
@@ -95,6 +102,10 @@ func Summary(res *engine.Result) string {
 		return fmt.Sprintf("Stopped: the %s step ended with %s. Nothing was applied.", step, verdict)
 	}
 	return "Failed: a fault of this program, not of the pack. Nothing was applied."
+}
+
+func failed(s engine.StepResult) bool {
+	return s.Verdict != limits.OK || plan.HasErrors(s.Output.Diagnostics)
 }
 
 // amount counts what a plan would do.
@@ -138,18 +149,30 @@ func tenant(t plan.Tenant) string {
 func (p *printer) message(steps []engine.StepResult) {
 	for _, s := range steps {
 		var data struct {
-			Message string `json:"message"`
-			Summary struct {
-				Message string `json:"message"`
-			} `json:"summary"`
+			Message string          `json:"message"`
+			Summary json.RawMessage `json:"summary"`
 		}
 		// Data of another shape is for programs, and has nothing for people.
 		if s.Step != plan.Summary || json.Unmarshal(s.Output.Data, &data) != nil {
 			continue
 		}
-		if text := cmp.Or(data.Summary.Message, data.Message); text != "" {
-			p.heading("Summary", "")
-			p.prose("  ", 2, Text(text, maxProse))
+		var summary string
+		if json.Unmarshal(data.Summary, &summary) != nil {
+			var object struct {
+				Message string `json:"message"`
+			}
+			if json.Unmarshal(data.Summary, &object) == nil {
+				summary = object.Message
+			}
+		}
+		if summary == "" && data.Message == "" {
+			continue
+		}
+		p.heading("Summary", "")
+		for _, text := range []string{summary, data.Message} {
+			if text != "" {
+				p.prose("  ", 2, Text(text, maxProse))
+			}
 		}
 	}
 }
@@ -188,6 +211,11 @@ func (p *printer) questions(qs []engine.Question) {
 		}
 	}
 	p.more(more)
+	// What is shown can be copied: whole names, on lines that are not broken.
+	shown = slices.DeleteFunc(slices.Clone(shown), func(q engine.Question) bool { return len(q.ID) > maxValue })
+	if len(shown) == 0 {
+		return
+	}
 	p.line("  Answer them in a file and give it with --answers FILE:")
 	for i, q := range shown {
 		open, end := "    {", ","
@@ -197,33 +225,38 @@ func (p *printer) questions(qs []engine.Question) {
 		if i == len(shown)-1 {
 			end = "}"
 		}
-		p.prose(open, 5, JSON(quoted(q.ID), maxName)+": "+example(q)+end)
+		p.line("%s%s: %s%s", open, quoted(q.ID), example(q), end)
 	}
 }
 
-// example is a JSON value of the kind that answers a question.
+// example is a JSON value of the kind that answers a question: its default or its
+// first choice, where these are short enough to be whole.
 func example(q engine.Question) string {
+	value := q.Default
+	if value == "" && len(q.Choices) > 0 {
+		value = q.Choices[0].Value
+	}
 	switch {
 	case q.Type == "toggle" || q.Type == "bool" || q.Type == "boolean":
 		return "true"
 	case q.Type == "number" || q.Type == "integer":
+		if n, err := plan.Read([]byte(q.Default)); err == nil && strings.ContainsRune("-0123456789", rune(n[0])) {
+			return string(n)
+		}
 		return "1"
-	case q.Type == "password" || q.Type == "secret":
+	case q.Type == "password" || q.Type == "secret" || value == "" || len(value) > maxValue:
 		return `"…"`
-	case q.Default != "":
-		return JSON(quoted(q.Default), maxName)
-	case len(q.Choices) > 0:
-		return JSON(quoted(q.Choices[0].Value), maxName)
 	}
-	return `"…"`
+	return quoted(value)
 }
 
-func quoted(s string) []byte {
-	b, err := json.Marshal(s)
+// quoted is a string as JSON that a terminal can show.
+func quoted(s string) string {
+	b, err := plan.Canonical(s)
 	if err != nil { // a string can always be encoded
 		panic(err)
 	}
-	return b
+	return JSON(b, 12*len(b)) // no escape makes it longer than that
 }
 
 // steps prints how each step ended and what it used.

@@ -36,7 +36,7 @@ func escape(s string, limit int, text bool) string {
 			piece = fmt.Sprintf(`\x%02x`, s[i])
 		case r == '\\' && text:
 			piece = `\\`
-		case strconv.IsPrint(r): // no control, format, surrogate or private characters; of the spaces, U+0020 only
+		case strconv.IsPrint(r) && !unicode.In(r, unseen...): // no control, format, surrogate or private characters; of the spaces, U+0020 only
 			piece = s[i : i+size]
 		case text:
 			q := strconv.QuoteRuneToASCII(r)
@@ -56,6 +56,12 @@ func escape(s string, limit int, text bool) string {
 	}
 	return b.String()
 }
+
+// unseen are characters that count as printable and show nothing: fillers, variation
+// selectors, and the empty Braille cell. Text that differs only by these would look
+// the same.
+var unseen = []*unicode.RangeTable{unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector,
+	{R16: []unicode.Range16{{Lo: 0x2800, Hi: 0x2800, Stride: 1}}}}
 
 // wide are the ranges of characters that take two columns (East Asian Width W
 // and F of Unicode TR 11, rounded to blocks). A terminal may disagree about rare

@@ -27,6 +27,8 @@ func TestText(t *testing.T) {
 		{"line separator", "a\u2028b", 40, `a\u2028b`},
 		{"tag characters", "a\U000e0041", 40, `a\U000e0041`},
 		{"private use", "\ue000", 40, `\ue000`},
+		{"fillers", "\u115f\u1160\u3164\uffa0\u17b4\u17b5\u034f\u2800", 60, `\u115f\u1160\u3164\uffa0\u17b4\u17b5\u034f\u2800`},
+		{"variation selectors", "a\ufe0f\U000e0100\u180b", 40, `a\ufe0f\U000e0100\u180b`},
 		{"invalid UTF-8", "a\xff\xc3", 40, `a\xff\xc3`},
 		{"encoded surrogate", "\xed\xa0\x80", 40, `\xed\xa0\x80`},
 		{"faked escape", `a\x1b`, 40, `a\\x1b`},
@@ -47,7 +49,7 @@ func TestText(t *testing.T) {
 }
 
 func TestJSONStaysJSON(t *testing.T) {
-	for _, s := range []string{"plain", "\u202e", "\U000e0041", "a\\b\n\x7f", "\u009b"} {
+	for _, s := range []string{"plain", "\u202e", "\U000e0041", "a\\b\n\x7f", "\u009b", "\u3164\U000e0100"} {
 		raw, err := json.Marshal(s)
 		if err != nil {
 			t.Fatal(err)
@@ -72,7 +74,7 @@ func FuzzText(f *testing.F) {
 				t.Fatalf("%s(%q) is not UTF-8: %q", name, s, got)
 			}
 			for _, r := range got {
-				if !unicode.IsPrint(r) {
+				if !unicode.IsPrint(r) || unicode.In(r, unseen...) {
 					t.Fatalf("%s(%q) has %U", name, s, r)
 				}
 			}

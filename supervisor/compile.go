@@ -39,16 +39,22 @@ func (s *Supervisor) code(ctx context.Context, engine string, c pack.Component, 
 		s.cfg.Events.Compiled(c.Path, time.Since(start))
 	}
 	if s.cfg.Cache != nil {
-		code, err := memfd.Read(f.file, int(f.size))
-		if err == nil {
-			err = s.cfg.Cache.Put(name, layer, code)
-		}
-		if err != nil {
-			f.file.Close()
-			return file{}, "", false, err
+		err := s.keep(name, layer, f)
+		if err != nil && s.cfg.Events.CacheLost != nil {
+			s.cfg.Events.CacheLost(err) // a full disk costs time, not the run
 		}
 	}
 	return f, layer, false, nil
+}
+
+// keep puts compiled code into the cache.
+func (s *Supervisor) keep(name string, layer component.Layer, f file) error {
+	code, unmap, err := memfd.Map(f.file, int(f.size))
+	if err != nil {
+		return err
+	}
+	defer unmap()
+	return s.cfg.Cache.Put(name, layer, code)
 }
 
 // compile runs one compilation in a worker of its own. One worker never compiles
@@ -60,8 +66,8 @@ func (s *Supervisor) compile(ctx context.Context, engine string, c pack.Componen
 		return file{}, "", err
 	}
 	defer w.end()
-	failed := func(detail string) error {
-		return &failure{limits.CompileFailed, limits.BySupervisor, "", fmt.Sprintf("%s: %s", c.Path, detail)}
+	failed := func(by limits.Observer, detail string) error {
+		return &failure{limits.CompileFailed, by, "", fmt.Sprintf("%s: %s", c.Path, detail)}
 	}
 	if w.failure != nil {
 		return file{}, "", w.failure
@@ -106,7 +112,7 @@ func (s *Supervisor) compile(ctx context.Context, engine string, c pack.Componen
 		return file{}, "", w.violation("%T in answer to Compile", env.Message)
 	}
 	if compiled.Verdict != string(limits.OK) {
-		return file{}, "", failed(boundDetail(compiled.Detail))
+		return file{}, "", failed(limits.ByWorker, boundDetail(compiled.Detail))
 	}
 	layer := component.Layer(compiled.Layer)
 	if layer != component.LayerCore && layer != component.LayerComponent {
@@ -125,7 +131,7 @@ func (s *Supervisor) compile(ctx context.Context, engine string, c pack.Componen
 		return file{}, "", fmt.Errorf("seal compiled code: %w", err)
 	}
 	if size := uint64(st.Size()); size != compiled.Size || size > uint64(limits.MaxCode) {
-		return file{}, "", failed(fmt.Sprintf("the compiler says %d bytes of code and wrote %d", compiled.Size, size))
+		return file{}, "", failed(limits.BySupervisor, fmt.Sprintf("the compiler says %d bytes of code and wrote %d", compiled.Size, size))
 	}
 	return file{out, compiled.Size}, layer, nil
 }

@@ -99,10 +99,18 @@ func (f *fake) hello() {
 func (f *fake) ready() {
 	f.hello()
 	welcome := f.recv().(*ipc.Welcome)
-	f.send(&ipc.Ready{Walls: []ipc.Wall{{Name: "fake", Raised: true}}})
+	f.send(&ipc.Ready{Walls: up("mount", "identity", "capabilities", "no-new-privs", "no-dump", "rlimits", "seccomp-load")})
 	if welcome.Role == ipc.RoleCompile {
 		f.compile()
 	}
+}
+
+// up claims that walls stand.
+func up(names ...string) (walls []ipc.Wall) {
+	for _, name := range names {
+		walls = append(walls, ipc.Wall{Name: name, Raised: true})
+	}
+	return walls
 }
 
 func (f *fake) compile() {
@@ -131,7 +139,7 @@ func (f *fake) sealed() {
 		case *ipc.Load:
 			f.send(&ipc.Loaded{Component: m.Component, Verdict: "ok", Contract: "fake"})
 		case *ipc.Seal:
-			f.send(&ipc.Sealed{})
+			f.send(&ipc.Sealed{Walls: up("seccomp-run")})
 			return
 		default:
 			os.Exit(0)
@@ -213,7 +221,6 @@ var personalities = map[string]func(*fake){
 	"closes the socket":       func(f *fake) { f.invoked(); f.conn.Close(); f.raw.Close(); hang() },
 	"exits 0 in a step":       func(f *fake) { f.invoked(); os.Exit(0) },
 	"exits 7 in a step":       func(f *fake) { f.invoked(); os.Exit(7) },
-	"exits before hello":      func(*fake) { os.Exit(1) },
 	"reports SIGSEGV":         func(f *fake) { f.invoked(); os.Exit(128 + int(syscall.SIGSEGV)) },
 	"runs out of Rust memory": func(f *fake) { f.invoked(); outOfMemory() },
 	"garbage": func(f *fake) {
@@ -297,6 +304,37 @@ var personalities = map[string]func(*fake){
 	"compiler names no layer": func(f *fake) {
 		compiler(f, func() { f.send(&ipc.Compiled{Verdict: "ok", Layer: "tin"}); hang() })
 	},
+	"claims no walls": func(f *fake) {
+		f.hello()
+		f.recv()
+		f.send(&ipc.Ready{Walls: []ipc.Wall{{Name: "seccomp-load", Raised: false}}})
+		hang()
+	},
+	"claims no seal": func(f *fake) {
+		f.ready()
+		f.recv() // Load
+		f.send(&ipc.Loaded{Verdict: "ok", Contract: "fake"})
+		f.recv() // Seal
+		f.send(&ipc.Sealed{})
+		hang()
+	},
+	"refuses the seal": func(f *fake) {
+		f.ready()
+		f.recv()
+		f.send(&ipc.Loaded{Verdict: "ok", Contract: "fake"})
+		f.recv()
+		f.send(&ipc.Refused{Wall: "seccomp-run", Where: "seccomp(2)", Errno: int32(syscall.EPERM)})
+		os.Exit(1)
+	},
+	"answers and exits": func(f *fake) {
+		m := f.invoked()
+		f.send(&ipc.Result{Verdict: "ok", Output: m.Request})
+		os.Exit(0)
+	},
+	"is no worker": func(*fake) {
+		fmt.Fprintln(os.Stderr, "error while loading shared libraries: libm.so.6")
+		os.Exit(127)
+	},
 	"mismatch": func(f *fake) {
 		f.ready()
 		m := f.recv().(*ipc.Load)
@@ -309,7 +347,7 @@ var personalities = map[string]func(*fake){
 func compiler(f *fake, end func()) {
 	f.hello()
 	welcome := f.recv().(*ipc.Welcome)
-	f.send(&ipc.Ready{})
+	f.send(&ipc.Ready{Walls: up("mount", "identity", "capabilities", "no-new-privs", "no-dump", "rlimits", "seccomp-load")})
 	if welcome.Role == ipc.RoleStep {
 		hang()
 	}
@@ -325,7 +363,7 @@ func outOfMemory() {
 
 // resultFrame is a well-formed Result with any id.
 func resultFrame(id uint32, output string) []byte {
-	body := []byte{0x87}
+	body := []byte{0x86}
 	str := func(s string) { body = append(append(body, 0xa0|byte(len(s))), s...) }
 	str("verdict")
 	str("ok")
@@ -333,8 +371,6 @@ func resultFrame(id uint32, output string) []byte {
 	body = append(append(body, 0xc4, byte(len(output))), output...)
 	str("detail")
 	str("")
-	str("host_calls")
-	body = append(body, 0)
 	str("logs")
 	body = append(body, 0x90)
 	str("log_bytes")

@@ -39,6 +39,7 @@ type Lease struct {
 	contracts []string // by component
 	receipt   limits.Receipt
 	problem   *failure // why no step can run; the worker may be dead
+	broken    error    // our own fault, or the context's end: the worker is gone
 	closed    bool
 	invokes   uint32
 }
@@ -87,7 +88,7 @@ func (l *Lease) prepare(ctx context.Context, components []pack.Component) error 
 	case *ipc.Sealed:
 		l.receipt.Walls = append(l.receipt.Walls, walls(m.Walls)...)
 		l.s.cfg.Events.phase(l.w.cmd.Process.Pid, "sealed")
-		return nil
+		return l.s.stands(l.receipt.Walls, "seccomp-run")
 	case *ipc.Refused:
 		return wallError(m)
 	}
@@ -118,7 +119,7 @@ func (l *Lease) load(ctx context.Context, i uint32, c pack.Component) (contract 
 			return printable(loaded.Contract), nil
 		case v == limits.HostFault && cached:
 			continue
-		case v == limits.ContractMismatch, v == limits.HostFault:
+		case v == limits.ContractMismatch, v == limits.MemoryLimit, v == limits.HostFault:
 			return "", &failure{v, limits.ByWorker, "", fmt.Sprintf("%s: %s", c.Path, boundDetail(loaded.Detail))}
 		default:
 			return "", l.w.violation("verdict %q in Loaded", loaded.Verdict)
@@ -141,7 +142,10 @@ func (l *Lease) Close() {
 // RunStep runs one step. The wall-clock budget is armed here, at dispatch, and
 // covers host calls.
 func (l *Lease) RunStep(ctx context.Context, call engine.Call) (engine.Reply, error) {
-	if l.problem != nil {
+	switch {
+	case l.broken != nil:
+		return engine.Reply{}, l.broken
+	case l.problem != nil:
 		return l.problem.reply(), nil
 	}
 	start := time.Now()
@@ -153,6 +157,7 @@ func (l *Lease) RunStep(ctx context.Context, call engine.Call) (engine.Reply, er
 			reply.Detail = fmt.Sprintf("the step did not finish within %s and was killed", l.s.cfg.Limits.StepTime)
 		}
 	}
+	l.broken = err
 	reply.Timing.WallNS = time.Since(start).Nanoseconds()
 	if call.Component < len(l.contracts) {
 		reply.Contract = l.contracts[call.Component]
@@ -246,13 +251,17 @@ func (l *Lease) result(m *ipc.Result, calls int) (engine.Reply, error) {
 	}
 	room := int(lim.Log)
 	for _, line := range m.Logs {
-		if room -= len(line.Text) + len(line.Level); room < 0 {
+		if room -= len(line.Text) + lineCost; room < 0 {
 			break
 		}
 		r.Logs = append(r.Logs, engine.LogLine{Level: line.Level, Text: line.Text})
 	}
 	return r, nil
 }
+
+// lineCost is what a log line costs beside its text, as in package worker: a
+// million empty lines are bounded too.
+const lineCost = 16
 
 // boundDetail bounds hostile text that engine.Reply carries.
 func boundDetail(s string) string {

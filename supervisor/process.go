@@ -21,17 +21,16 @@ import (
 // process in uninterruptible sleep outlives SIGKILL for long.
 const reapTime = 5 * time.Second
 
-// process is a step-worker process. One goroutine reads its socket, one its
-// standard error, one waits for it; everybody else watches done.
+// process is a step-worker process. One goroutine drains its output, one waits
+// for it; everybody else watches done. The socket is read by whoever waits for an
+// answer: the protocol takes turns, and a goroutine that read all the time would
+// cost a hand-over for each frame.
 type process struct {
 	cmd    *exec.Cmd
 	conn   *ipc.Conn
-	frames chan ipc.Envelope // closed when reading ends; readErr then says why
+	bare   bool // without a pid namespace, whose end would be the end of all in it
 	stderr tail
-
-	readErr error         // valid once frames is closed
-	done    chan struct{} // closed once the process is reaped and its stderr drained
-	killed  atomic.Bool   // by us
+	done   chan struct{} // closed once the process is reaped and its output drained
 }
 
 // start runs the worker binary in the namespaces of plan. It must be called on
@@ -68,17 +67,17 @@ func start(path string, plan namespace.Plan) (_ *process, err error) {
 		return nil, err
 	}
 	p := &process{
-		cmd:    cmd,
-		conn:   ipc.NewConn(stream, ipc.SupervisorSide),
-		frames: make(chan ipc.Envelope),
-		done:   make(chan struct{}),
+		cmd:  cmd,
+		conn: ipc.NewConn(stream, ipc.SupervisorSide),
+		bare: !plan.Wall().Raised,
+		done: make(chan struct{}),
 	}
-	go p.read()
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
-		defer outR.Close()
-		_, _ = io.Copy(&p.stderr, outR) // ends at EOF or at the deadline below
+		// Ends at EOF, at the deadline below, or when a flood has filled its
+		// measure: the pipe then fills too, and the worker waits for itself.
+		_, _ = io.CopyN(&p.stderr, outR, outputMost)
 	}()
 	go func() {
 		defer close(p.done)
@@ -87,26 +86,9 @@ func start(path string, plan namespace.Plan) (_ *process, err error) {
 		// a child the worker left behind must not keep us waiting.
 		_ = outR.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 		<-drained
-		p.conn.Close()
+		outR.Close()
 	}()
 	return p, nil
-}
-
-func (p *process) read() {
-	defer close(p.frames)
-	for {
-		env, err := p.conn.Recv()
-		if err != nil {
-			p.readErr = err
-			return
-		}
-		select {
-		case p.frames <- env:
-		case <-p.done:
-			p.readErr = io.EOF
-			return
-		}
-	}
 }
 
 // alive says whether the process has not been reaped.
@@ -124,14 +106,13 @@ func (p *process) alive() bool {
 // error says that the kernel would not let go of it in time.
 func (p *process) kill() error {
 	if p.alive() {
-		p.killed.Store(true)
 		pid := p.cmd.Process.Pid
-		// The worker leads a session and so a group of its own: this reaches what
-		// a worker without a pid namespace left behind.
-		_ = syscall.Kill(-pid, syscall.SIGKILL)
-		if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-			return fmt.Errorf("kill worker %d: %w", pid, err)
+		if p.bare {
+			// The worker leads a session and so a group of its own: this reaches what
+			// it left behind.
+			_ = syscall.Kill(-pid, syscall.SIGKILL)
 		}
+		_ = p.cmd.Process.Kill() // fails when it is done, or with it the wait below
 	}
 	if !p.reaped(reapTime) {
 		p.conn.Close() // whoever reads or writes it must not hang with the process
@@ -152,86 +133,81 @@ func (p *process) reaped(within time.Duration) bool {
 	}
 }
 
-// dismiss ends a worker that is idle: it is asked to exit, and killed when it
-// does not.
+// dismiss ends the worker for good and closes its socket. One that is idle is
+// asked to exit, and killed when it does not.
 func (p *process) dismiss() error {
-	sent := make(chan struct{})
-	go func() {
-		defer close(sent)
-		_ = p.conn.Send(0, &ipc.Bye{})
-	}()
-	p.reaped(100 * time.Millisecond)
-	err := p.kill()
-	<-sent // the socket is closed by now
-	return err
+	defer p.conn.Close()
+	if p.alive() {
+		sent := make(chan struct{})
+		go func() { // beside the wait, because a worker that never reads would block it
+			defer close(sent)
+			_ = p.conn.Send(0, &ipc.Bye{})
+		}()
+		defer func() { <-sent }()
+		p.reaped(100 * time.Millisecond)
+	}
+	return p.kill()
 }
 
-// exchange sends m, when it is not nil, and waits for the next frame. Sending
-// happens beside the wait, because a worker that never reads would block it; the
-// descriptors are borrowed, so exchange returns only when the sending has ended.
-// A worker that does not read and answer before the deadline, or whose socket
-// breaks, is killed and reaped before exchange returns, and the error is a *loss;
-// other errors are the context's cause and a process that cannot be killed.
-func (p *process) exchange(ctx context.Context, deadline time.Time, id uint32, m ipc.Message, files ...*os.File) (env ipc.Envelope, err error) {
-	sent := make(chan error, 1)
-	go func() {
-		defer close(sent)
-		if m != nil {
-			sent <- p.conn.Send(id, m, files...)
-		}
-	}()
-	timer := time.NewTimer(time.Until(deadline))
+// exchange sends m, when it is not nil, and waits for the next frame. A worker
+// that does not read and answer before the deadline, or whose socket breaks, is
+// killed and reaped before exchange returns, and the error is a *loss; other
+// errors are the context's cause, our own mistakes, and a process that cannot be
+// killed.
+//
+// What a worker said before it died is still read: its end of the socket is gone,
+// the bytes are not.
+func (p *process) exchange(ctx context.Context, deadline time.Time, id uint32, m ipc.Message, files ...*os.File) (ipc.Envelope, error) {
+	// A worker that is killed closes its socket, which ends Send and Recv.
+	var late atomic.Bool
+	timer := time.AfterFunc(time.Until(deadline), func() { late.Store(true); _ = p.kill() })
 	defer timer.Stop()
-	frames, sending := p.frames, sent
-	for frames != nil || sending != nil {
-		var ok bool
-		select {
-		case env, ok = <-frames:
-			if !ok {
-				err = p.lost()
-				drain(sent)
-				return ipc.Envelope{}, err
-			}
-			frames = nil
-		case e, ok := <-sending:
-			if !ok {
-				sending = nil
-			} else if errors.Is(e, ipc.ErrNotSent) {
-				err = e // our own mistake; a broken socket shows on the reading side
-			}
-		case <-timer.C:
-			err = &loss{late: true}
-		case <-ctx.Done():
-			err = context.Cause(ctx)
-		}
-		if err != nil {
-			if e := p.kill(); e != nil {
-				return ipc.Envelope{}, e
-			}
-			drain(sent)
+	defer context.AfterFunc(ctx, func() { _ = p.kill() })()
+
+	var env ipc.Envelope
+	var err error
+	if m != nil {
+		err = p.conn.Send(id, m, files...)
+	}
+	if err == nil {
+		env, err = p.conn.Recv()
+	}
+	switch {
+	case late.Load():
+		if err := p.kill(); err != nil {
 			return ipc.Envelope{}, err
 		}
+		return ipc.Envelope{}, &loss{late: true}
+	case ctx.Err() != nil:
+		if err := p.kill(); err != nil {
+			return ipc.Envelope{}, err
+		}
+		return ipc.Envelope{}, context.Cause(ctx)
+	case err != nil:
+		return ipc.Envelope{}, p.lost(err, deadline)
 	}
 	return env, nil
 }
 
-// drain waits for a sender to end.
-func drain(sent <-chan error) {
-	for range sent {
-	}
-}
-
 // lost finds out why the socket broke. A worker that died closes its socket as
 // it goes, so it gets a moment to be reaped before it is blamed for closing it.
-func (p *process) lost() error {
+func (p *process) lost(why error, deadline time.Time) error {
+	moment := min(500*time.Millisecond, max(100*time.Millisecond, time.Until(deadline)))
 	var violation *ipc.ProtocolError
-	if !errors.As(p.readErr, &violation) && p.reaped(500*time.Millisecond) {
+	ours := errors.Is(why, ipc.ErrNotSent)
+	if !ours && !errors.As(why, &violation) && p.reaped(moment) {
 		return &loss{state: p.cmd.ProcessState, stderr: p.stderr.String()}
 	}
 	if err := p.kill(); err != nil {
 		return err
 	}
-	return &loss{violation: p.readErr}
+	switch {
+	case ours:
+		return why
+	case violation == nil:
+		why = fmt.Errorf("it closed its socket where an answer was due (%w)", why)
+	}
+	return &loss{violation: why}
 }
 
 // loss is a worker that did not answer: it was late, it died, or it broke the
@@ -260,7 +236,10 @@ type tail struct {
 	buf []byte
 }
 
-const tailSize = 8 << 10
+const (
+	tailSize   = 8 << 10 // kept
+	outputMost = 1 << 20 // read
+)
 
 func (t *tail) Write(b []byte) (int, error) {
 	t.mu.Lock()

@@ -26,8 +26,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"time"
 
@@ -59,7 +60,7 @@ type Events struct {
 	Spawned   func(pid int, role string)                         // a worker is Ready
 	Reaped    func(pid int, role string, state *os.ProcessState) // a worker is gone
 	Phase     func(pid int, phase string)                        // "hello", "ready", "loaded", "sealed", "invoked", "hostcall", "result"
-	HostCall  func(op string)
+	CacheLost func(err error)                                    // code could not be kept; it is compiled again next time
 }
 
 func (e Events) phase(pid int, phase string) {
@@ -122,9 +123,12 @@ func runnable(path string) error {
 // Supervisor runs steps. All methods are safe for concurrent use; runs do not
 // touch each other.
 type Supervisor struct {
-	cfg     Config
-	plans   []namespace.Plan
-	plan    atomic.Int32 // index of the first plan not known to fail
+	cfg   Config
+	plans []namespace.Plan
+
+	mu       sync.Mutex
+	refusals []refusal // by plan
+
 	spawner *spawner
 	pool    *pool.Pool[*worker]
 }
@@ -151,7 +155,7 @@ func New(cfg Config) (*Supervisor, error) {
 	if cfg.StartTime == 0 {
 		cfg.StartTime = startTime
 	}
-	s := &Supervisor{cfg: cfg, plans: plans, spawner: newSpawner()}
+	s := &Supervisor{cfg: cfg, plans: plans, refusals: make([]refusal, len(plans)), spawner: newSpawner()}
 	s.pool = pool.New(pool.Config[*worker]{
 		New:     func(ctx context.Context) (*worker, error) { return s.spawn(ctx, ipc.RoleStep) },
 		Release: func(w *worker) { w.end() },
@@ -197,7 +201,10 @@ func (s *Supervisor) spawn(ctx context.Context, role string) (*worker, error) {
 	w := &worker{process: p, role: role, events: s.cfg.Events}
 	if err := s.handshake(ctx, w, plan); err != nil {
 		f := asFailure(err, "start")
-		if f == nil {
+		if f == nil || w.engine == "" && f.signal == "" && f.verdict != limits.Deadline {
+			if f != nil { // it said nothing that our worker says, and ended by itself
+				err = &WorkerError{s.cfg.Worker, strings.TrimSpace(f.detail + " " + lastWords(p.stderr.String()))}
+			}
 			w.end()
 			return nil, err
 		}
@@ -210,31 +217,62 @@ func (s *Supervisor) spawn(ctx context.Context, role string) (*worker, error) {
 	return w, nil
 }
 
-// start tries the plans in order and stays with the first that spawns: whether
-// the kernel gives namespaces depends on its configuration and on policies that
-// only clone(2) knows.
+// refusal is why a plan could not be spawned from, and until when it is not tried
+// again.
+type refusal struct {
+	err   error
+	until time.Time
+}
+
+// refusalTime is how long a refused plan rests. What the kernel refuses it mostly
+// refuses for good, but not always (ENOSPC: too many namespaces at this moment).
+// And each refusal costs two descriptors: Go makes a pipe for the id maps before
+// clone and does not close it when clone fails (syscall/exec_linux.go,
+// forkAndExecInChild).
+const refusalTime = 10 * time.Second
+
+// start tries the plans in order and takes the first that spawns: whether the
+// kernel gives namespaces depends on its configuration and on policies that only
+// clone(2) knows.
 func (s *Supervisor) start() (*process, namespace.Plan, error) {
-	var refusals []error
-	for i := s.plan.Load(); int(i) < len(s.plans); i++ {
-		p, err := s.spawner.start(func() (*process, error) { return start(s.cfg.Worker, s.plans[i]) })
-		if err == nil {
-			s.plan.Store(i)
-			return p, s.plans[i], nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var refused []error
+	for i, plan := range s.plans {
+		r := &s.refusals[i]
+		if time.Now().After(r.until) {
+			p, err := s.spawner.start(func() (*process, error) { return start(s.cfg.Worker, plan) })
+			if err == nil {
+				return p, plan, nil
+			}
+			if err := s.startError(err); err != nil {
+				return nil, plan, err
+			}
+			*r = refusal{err, time.Now().Add(refusalTime)}
 		}
-		var errno syscall.Errno
-		if !errors.As(err, &errno) {
-			return nil, namespace.Plan{}, fmt.Errorf("start step-worker: %w", err)
-		}
-		switch errno {
-		case syscall.EPERM, syscall.ENOSPC, syscall.EUSERS, syscall.EINVAL, syscall.ENOSYS:
-			refusals = append(refusals, err) // what clone(2) answers when namespaces are not to be had
-		case syscall.ENOENT, syscall.EACCES, syscall.ENOEXEC:
-			return nil, namespace.Plan{}, &WorkerError{s.cfg.Worker, errno.Error()}
-		default:
-			return nil, namespace.Plan{}, fmt.Errorf("start step-worker: %w", err)
-		}
+		refused = append(refused, r.err)
 	}
-	return nil, namespace.Plan{}, namespace.Refused(refusals...)
+	return nil, namespace.Plan{}, namespace.Refused(refused...)
+}
+
+// startError gives nil when the kernel would not make the process as planned, and
+// the error for everything else.
+func (s *Supervisor) startError(err error) error {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return fmt.Errorf("start step-worker: %w", err)
+	}
+	switch errno {
+	case syscall.EPERM, syscall.ENOSPC, syscall.EUSERS, syscall.EINVAL, syscall.ENOSYS:
+		return nil // what clone(2) answers when namespaces are not to be had
+	case syscall.ENOENT, syscall.EACCES, syscall.ENOEXEC:
+		if err := runnable(s.cfg.Worker); err == nil && errno != syscall.ENOEXEC {
+			return nil // not the binary: no /proc to write the id maps to
+		}
+		return &WorkerError{s.cfg.Worker, errno.Error()}
+	}
+	// %v: an input's PathError means a wrong path of the user's, this one does not.
+	return fmt.Errorf("start step-worker: %v", err)
 }
 
 func (s *Supervisor) handshake(ctx context.Context, w *worker, plan namespace.Plan) error {
@@ -266,10 +304,16 @@ func (s *Supervisor) handshake(ctx context.Context, w *worker, plan namespace.Pl
 	case *ipc.Ready:
 		w.walls = append(walls(m.Walls), plan.Wall())
 		s.cfg.Events.phase(pid, "ready")
-		return nil
+		return s.stands(w.walls, "mount", "identity", "capabilities", "no-new-privs", "no-dump", "rlimits", "seccomp-load", "namespaces")
 	case *ipc.Refused:
 		_ = w.kill()
-		return wallError(m)
+		e := wallError(m)
+		if m.Errno == int32(syscall.EPERM) || m.Errno == int32(syscall.EACCES) {
+			// Here only, before the worker has seen a guest byte: later it might be a
+			// guest that talks its way out.
+			e.Hint = "a policy of this machine forbids it; --isolation none runs without"
+		}
+		return e
 	}
 	return w.violation("%T before Ready", env.Message)
 }
@@ -282,16 +326,33 @@ func (w *worker) violation(format string, args ...any) error {
 	return &loss{violation: fmt.Errorf(format, args...)}
 }
 
-func wallError(m *ipc.Refused) error {
+// stands checks that a worker claims the walls that isolation asks for. It is its
+// word, given before it saw a guest byte (or, for the last, any guest code run):
+// a check on ourselves, not on an enemy.
+func (s *Supervisor) stands(have []limits.Wall, want ...string) error {
+	for _, name := range want {
+		up := slices.ContainsFunc(have, func(w limits.Wall) bool { return w.Name == name && w.Raised })
+		if !up && s.cfg.Isolation == limits.Standard {
+			return &limits.WallError{Wall: name, Where: "the worker's report", Err: errors.New("it is not among the walls that stand")}
+		}
+	}
+	return nil
+}
+
+// lastWords are the end of what a process that is no worker printed.
+func lastWords(stderr string) string {
+	if stderr = printable(stderr[max(0, len(stderr)-300):]); strings.TrimSpace(stderr) != "" {
+		return "(it printed: " + strings.TrimSpace(stderr) + ")"
+	}
+	return ""
+}
+
+func wallError(m *ipc.Refused) *limits.WallError {
 	err := error(errors.New(printable(m.Detail)))
 	if m.Errno != 0 {
 		err = syscall.Errno(m.Errno)
 	}
-	e := &limits.WallError{Wall: printable(m.Wall), Where: printable(m.Where), Err: err}
-	if m.Errno == int32(syscall.EPERM) || m.Errno == int32(syscall.EACCES) {
-		e.Hint = "a policy of this machine forbids it; --isolation none runs without"
-	}
-	return e
+	return &limits.WallError{Wall: printable(m.Wall), Where: printable(m.Where), Err: err}
 }
 
 // printable bounds hostile text and strips what could upset a terminal; the

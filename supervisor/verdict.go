@@ -72,9 +72,6 @@ func death(state *os.ProcessState, stderr, phase string) *failure {
 	case sig == syscall.SIGSYS && ws.Signaled():
 		f.verdict = limits.ForbiddenSyscall
 		f.detail = "the worker made a forbidden system call during " + phase
-	case sig == syscall.SIGXCPU:
-		f.verdict = limits.Deadline
-		f.detail = "the worker used up its CPU time during " + phase
 	case outOfMemory(stderr):
 		f.verdict, f.observer = limits.MemoryLimit, limits.ByWorker
 		f.detail = "the worker ran into its memory limit during " + phase

@@ -82,7 +82,7 @@ func (st *step) Call(_ context.Context, op capability.Op, args []byte) ([]byte, 
 		st.broken = err
 		return nil, err
 	}
-	env, err := st.session.recv()
+	env, err := conn.Recv()
 	if err != nil {
 		st.broken = err
 		return nil, err
@@ -100,11 +100,10 @@ func (st *step) Call(_ context.Context, op capability.Op, args []byte) ([]byte, 
 
 func (st *step) result(output []byte, err error) *ipc.Result {
 	r := &ipc.Result{
-		Verdict:   string(limits.OK),
-		Output:    output,
-		HostCalls: st.calls,
-		Logs:      st.log.lines,
-		LogBytes:  st.log.total, LogDropped: st.log.dropped,
+		Verdict:  string(limits.OK),
+		Output:   output,
+		Logs:     st.log.lines,
+		LogBytes: st.log.total, LogDropped: st.log.dropped,
 	}
 	if err != nil {
 		v, detail := verdict(err)

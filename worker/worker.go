@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -45,19 +46,13 @@ type Config struct {
 	Enter func(*ipc.Welcome) (component.Runtime, []limits.Wall, error)
 	// Seal raises the walls of phase "run".
 	Seal func() ([]limits.Wall, error)
-	// Orphaned is called when the connection ends, at any moment, in the middle of
-	// a step or a compilation too: the process has nobody to work for. nil lets
-	// Serve come to its end by itself.
-	Orphaned func()
 }
 
 // Serve runs the worker until the supervisor says Bye or goes away; both give
 // nil. Any other error means the protocol was broken or a wall refused.
 func Serve(conn *ipc.Conn, cfg Config) error {
-	s := &session{conn: conn, cfg: cfg, programs: map[uint32]*program{},
-		frames: make(chan ipc.Envelope), done: make(chan struct{})}
+	s := &session{conn: conn, cfg: cfg, programs: map[uint32]*program{}}
 	defer s.close()
-	go s.read()
 	err := s.serve()
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) {
 		return nil // the supervisor is gone; nobody is left to tell
@@ -71,44 +66,6 @@ type session struct {
 	welcome  ipc.Welcome
 	runtime  component.Runtime
 	programs map[uint32]*program
-
-	frames  chan ipc.Envelope // closed when reading ends; readErr then says why
-	readErr error
-	done    chan struct{} // closed when Serve returns
-}
-
-// read reads the connection all the time, not only when a frame is due: that is
-// how an orphan notices, while a guest runs, that the supervisor is gone. The
-// parent-death signal says so too, but the kernel forgets it when a process
-// changes its identity (prctl(2)), and until limits/entry arms it again nothing
-// else would.
-func (s *session) read() {
-	defer close(s.frames)
-	for {
-		env, err := s.conn.Recv()
-		if err != nil {
-			s.readErr = err
-			if s.cfg.Orphaned != nil {
-				s.cfg.Orphaned()
-			}
-			return
-		}
-		select {
-		case s.frames <- env:
-		case <-s.done:
-			s.readErr = io.EOF
-			return
-		}
-	}
-}
-
-// recv waits for the next frame.
-func (s *session) recv() (ipc.Envelope, error) {
-	env, ok := <-s.frames
-	if !ok {
-		return ipc.Envelope{}, s.readErr
-	}
-	return env, nil
 }
 
 // program is loaded guest code with the contract that drives it.
@@ -119,7 +76,6 @@ type program struct {
 }
 
 func (s *session) close() {
-	close(s.done)
 	for _, p := range s.programs {
 		p.Close()
 	}
@@ -130,7 +86,7 @@ func (s *session) serve() error {
 	if err := s.conn.Send(0, hello); err != nil {
 		return err
 	}
-	env, err := s.recv()
+	env, err := s.conn.Recv()
 	if err != nil {
 		return err
 	}
@@ -144,7 +100,7 @@ func (s *session) serve() error {
 		return err
 	}
 	for {
-		env, err := s.recv()
+		env, err := s.conn.Recv()
 		if err != nil {
 			return err
 		}
@@ -214,7 +170,11 @@ func (s *session) load(m *ipc.Load, f *os.File) *ipc.Loaded {
 	p, err := s.runtime.Load(code, component.Layer(m.Layer))
 	unmap()
 	if err != nil {
-		return fail(limits.HostFault, fmt.Errorf("load native code: %w", err))
+		v := limits.HostFault
+		if strings.Contains(err.Error(), "Cannot allocate memory") { // the engine's text for ENOMEM
+			v = limits.MemoryLimit
+		}
+		return fail(v, fmt.Errorf("load native code: %w", err))
 	}
 	types := p.Types()
 	loaded.Imports, loaded.Exports = names(types.Imports), names(types.Exports)
@@ -284,8 +244,12 @@ func (s *session) invoke(id uint32, m *ipc.Invoke) (*ipc.Result, error) {
 		return nil, fmt.Errorf("invoke of component %d, which is not loaded", m.Component)
 	}
 	st := newStep(s, id, m)
-	defer time.AfterFunc(time.Duration(m.Budget), s.runtime.Interrupt).Stop()
+	fired := make(chan struct{})
+	budget := time.AfterFunc(time.Duration(m.Budget), func() { defer close(fired); s.runtime.Interrupt() })
 	output, err := st.run(context.Background(), p, m.Request)
+	if !budget.Stop() {
+		<-fired // or it would interrupt the next step
+	}
 	if st.broken != nil {
 		return nil, st.broken
 	}

@@ -343,28 +343,6 @@ func TestRefusedWallIsReportedWithItsPlace(t *testing.T) {
 	}
 }
 
-// A guest that runs must not keep an orphan alive.
-func TestOrphanIsNoticedInTheMiddleOfAStep(t *testing.T) {
-	orphaned := make(chan struct{})
-	c, r := supervise(t, worker.Config{Orphaned: func() { close(orphaned) }})
-	recv[*ipc.Hello](t, c)
-	send(t, c, 0, &ipc.Welcome{Version: ipc.Version, Role: ipc.RoleStep, GuestMemory: 1 << 20, StepOutput: 1000})
-	recv[*ipc.Ready](t, c)
-	if l := load(t, c, "loop"); l.Verdict != "ok" {
-		t.Fatalf("loaded %+v", l)
-	}
-	send(t, c, 0, &ipc.Seal{})
-	recv[*ipc.Sealed](t, c)
-	send(t, c, 1, invoke(`{}`)) // loops until interrupted
-	c.Close()
-	select {
-	case <-orphaned:
-	case <-time.After(5 * time.Second):
-		t.Error("nobody noticed that the supervisor is gone")
-	}
-	r.Interrupt() // lets this process end the step, which step-worker ends by exiting
-}
-
 func TestByeEndsTheWorker(t *testing.T) {
 	c, _ := ready(t, ipc.RoleStep)
 	send(t, c, 0, &ipc.Bye{})

@@ -357,7 +357,7 @@ func Example() {
 	fmt.Println(string(patch.ConfigPatch["region"]))
 	// Output:
 	// {false <nil>} <nil>
-	// {true [invalid the value as JSON is malformed]} <nil>
+	// {true [invalid the value as JSON has an invalid character, at byte 0]} <nil>
 	// "eu"
 }
 

@@ -223,7 +223,7 @@ func (a *app) supervise(f dryRun) (s *supervisor.Supervisor, done func(), err er
 		}
 		if err != nil {
 			// Nobody asked for a cache here; without one the run is slow, not wrong.
-			fmt.Fprintf(a.stderr, "%s: warning: compiling without a cache: %s\n", program, render.Line(errorLine(err), maxErrorLine))
+			a.warn("compiling without a cache", err)
 		}
 	}
 	p := newProgress(a.stderr)
@@ -237,6 +237,7 @@ func (a *app) supervise(f dryRun) (s *supervisor.Supervisor, done func(), err er
 		Events: supervisor.Events{
 			Compiling: func(path string) { p.show("compiling " + path) },
 			Compiled:  func(string, time.Duration) { p.show("") },
+			CacheLost: func(err error) { a.warn("compiled code is not kept", err) },
 		},
 	})
 	if err != nil {
@@ -244,4 +245,9 @@ func (a *app) supervise(f dryRun) (s *supervisor.Supervisor, done func(), err er
 		return nil, nil, err
 	}
 	return s, func() { s.Close(); p.close() }, nil
+}
+
+// warn says on stderr what did not stop the run.
+func (a *app) warn(what string, err error) {
+	fmt.Fprintf(a.stderr, "%s: warning: %s: %s\n", program, what, render.Line(errorLine(err), maxErrorLine))
 }

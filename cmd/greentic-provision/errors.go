@@ -20,7 +20,7 @@ const exitCodeHelp = `
   1    host fault: our side broke
   2    usage: flags, unreadable files, malformed answers
   3    pack rejected: malformed, unsafe, no setup entry, step not resolvable
-  4    the pack's steps reported errors
+  4    the pack's steps reported errors, or its plan cannot be reviewed
   5    a step was stopped: trap, deadline, memory, output, forbidden call, crash
   6    isolation unavailable and not waived
   7    reserved for applying plans: the plan or the state differs from what was reviewed
@@ -109,10 +109,11 @@ func exitCode(ctx context.Context, err error) int {
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return engine.ExitUsage
 	}
-	if _, ok := errors.AsType[*fs.PathError](err); ok {
-		return engine.ExitUsage
+	code := engine.ExitCode(nil, err)
+	if _, ok := errors.AsType[*fs.PathError](err); ok && code == engine.ExitFault {
+		return engine.ExitUsage // a path that was given and cannot be read
 	}
-	return engine.ExitCode(nil, err)
+	return code
 }
 
 // flagError explains what pflag did not like.

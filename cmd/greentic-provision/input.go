@@ -103,8 +103,6 @@ func malformed(flag, file string, err error) error {
 	path := ""
 	if je, ok := errors.AsType[*plan.JSONError](err); ok {
 		path, e.rule = je.Path, je.Reason
-	} else if se, ok := errors.AsType[*capability.StateError](err); ok {
-		path, e.rule = se.Path, se.Reason
 	}
 	if path != "" {
 		e.where += " at " + render.Text(path, 200)

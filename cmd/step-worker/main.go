@@ -40,6 +40,14 @@ func run(args []string) int {
 		fmt.Fprintf(os.Stderr, "step-worker: %v\n", err)
 		return 1
 	}
+	// The loop below sees the end of the socket when it reads, which it does not
+	// while a guest runs or a compilation goes on. The parent-death signal comes
+	// then too, but the kernel forgets it when a process changes its identity
+	// (prctl(2)), and until limits/entry arms it again nothing else would.
+	go func() {
+		socketpair.WaitHangup()
+		os.Exit(0) // whatever runs, runs for nobody now
+	}()
 	conn := ipc.NewConn(stream, ipc.WorkerSide)
 	defer conn.Close()
 	w := &walls{}
@@ -48,8 +56,6 @@ func run(args []string) int {
 		Engine: engine(),
 		Enter:  w.enter,
 		Seal:   w.seal,
-		// Whatever runs, runs for nobody now.
-		Orphaned: func() { os.Exit(0) },
 	})
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "step-worker: %v\n", err)

@@ -74,6 +74,15 @@ func Worker() (ipc.Stream, error) {
 	return Open(os.NewFile(WorkerFD, "worker socket"))
 }
 
+// WaitHangup blocks until the supervisor has closed its end, whatever else is
+// done with the socket meanwhile. It holds one thread in ppoll(2), and costs
+// nothing where a second reader would cost a hand-over between goroutines for
+// each frame (75 µs of a 190 µs step, measured on two processors).
+func WaitHangup() {
+	for waitHangup() != nil { // EINTR: the runtime signals threads as it likes
+	}
+}
+
 // Open makes the worker's end from a file, as New returns it, for a worker that
 // is part of this process. It takes ownership of the file.
 func Open(f *os.File) (ipc.Stream, error) {

@@ -47,3 +47,9 @@ func receive(fd int, p, oob []byte) (n, oobn, flags int, err error) {
 	}
 	return n, oobn, flags, nil
 }
+
+// waitHangup is for workers, which need Linux; this only keeps the promise.
+func waitHangup() error {
+	_, err := unix.Poll([]unix.PollFd{{Fd: WorkerFD, Events: unix.POLLHUP}}, -1)
+	return err
+}

@@ -16,3 +16,8 @@ func receive(fd int, p, oob []byte) (n, oobn, flags int, err error) {
 	n, oobn, flags, _, err = unix.Recvmsg(fd, p, oob, unix.MSG_CMSG_CLOEXEC)
 	return n, oobn, flags, err
 }
+
+func waitHangup() error {
+	_, err := unix.Ppoll([]unix.PollFd{{Fd: WorkerFD, Events: unix.POLLRDHUP}}, nil, nil)
+	return err
+}

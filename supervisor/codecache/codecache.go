@@ -78,6 +78,9 @@ func Open(dir string, size int64) (*Cache, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the code cache: %w", err)
 	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
 	if err := private(dir, 0o022); err != nil {
 		return nil, err
 	}
@@ -109,7 +112,7 @@ func private(path string, deny fs.FileMode) error {
 func loadKey(path string) ([]byte, error) {
 	for range 2 {
 		if err := private(path, 0o077); err == nil {
-			key, err := os.ReadFile(path)
+			key, err := readKey(path)
 			if err != nil {
 				return nil, fmt.Errorf("code cache: %w", err)
 			}
@@ -133,6 +136,20 @@ func loadKey(path string) ([]byte, error) {
 		}
 	}
 	return nil, fmt.Errorf("code cache: %s keeps vanishing", path)
+}
+
+// readKey reads at most 33 bytes of a regular file; a pipe in its place must not
+// block.
+func readKey(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file; remove it", path)
+	}
+	return io.ReadAll(io.LimitReader(f, 33))
 }
 
 // writeTemp writes a private temporary file and gives its name.
@@ -270,8 +287,8 @@ func (c *Cache) peekLayer(name string) component.Layer {
 	return layerOf(b[len(magic)])
 }
 
-// Clear removes every entry and stale temporary file; the key stays. It gives
-// the number of entries removed.
+// Clear removes every entry; the key stays, and so do the temporary files of
+// processes that are writing. It gives the number of entries removed.
 func (c *Cache) Clear() (int, error) {
 	entries, err := c.List()
 	if err != nil {
@@ -288,7 +305,10 @@ func (c *Cache) evict(keep int64) error {
 		return fmt.Errorf("code cache: %w", err)
 	}
 	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+	switch err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+	case errors.Is(err, unix.EWOULDBLOCK) && keep > 0:
+		return nil // another process is at it; waiting could not be interrupted
+	case err != nil:
 		return fmt.Errorf("code cache: lock: %w", err)
 	}
 	entries, err := c.List()
@@ -307,7 +327,7 @@ func (c *Cache) evict(keep int64) error {
 	for _, pattern := range []string{"new-*", "key-*"} {
 		stale, _ := filepath.Glob(filepath.Join(c.dir, pattern))
 		for _, path := range stale {
-			if st, err := os.Lstat(path); err == nil && (keep == 0 || time.Since(st.ModTime()) > time.Hour) {
+			if st, err := os.Lstat(path); err == nil && time.Since(st.ModTime()) > time.Hour {
 				os.Remove(path)
 			}
 		}

@@ -96,10 +96,12 @@ func (p *Pool[T]) usable(t T) bool {
 	return false
 }
 
-// Discard ends a thing that Get gave.
+// Discard ends a thing that Get gave, and fills up the spares with the room it
+// leaves.
 func (p *Pool[T]) Discard(t T) {
 	p.cfg.Release(t)
 	<-p.slots
+	p.Fill()
 }
 
 // Fill makes spares in the background until Spares stand ready or Max are

@@ -119,6 +119,22 @@ func TestNeverMoreThanMaxAndNeverTwice(t *testing.T) {
 	})
 }
 
+func TestSparesComeBackAfterABurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &counter{}
+		p := pool.New(c.config(2, 2))
+		a, _ := p.Get(t.Context())
+		b, _ := p.Get(t.Context())
+		p.Discard(a)
+		p.Discard(b)
+		synctest.Wait()
+		if got := c.alive.Load(); got != 2 {
+			t.Errorf("%d spares after a burst, want 2", got)
+		}
+		p.Close()
+	})
+}
+
 func TestFailureFreesItsSlot(t *testing.T) {
 	c := &counter{}
 	c.fail.Store(true)

@@ -176,6 +176,7 @@ func common(pid int) []seccomp.Rule {
 		allow("read", ""),
 		allow("write", ""),
 		allow("epoll_pwait", ""),
+		allow("ppoll", "one thread watches for the end of the socket while a guest runs (ipc/socketpair)"),
 		allow("nanosleep", "Go's usleep: the scheduler backs off with it"),
 		allow("clock_gettime", "usually served by the vDSO; a real call where the clock source cannot be read from user space"),
 		allow("sched_yield", ""),
