@@ -35,10 +35,13 @@ type Reply struct {
 	Response []byte
 	Detail   string
 	Signal   string // e.g. "SIGKILL", when a signal ended the worker
-	Contract string
-	Usage    limits.Usage
-	Logs     []LogLine
-	Timing   Timing
+	// NotStarted says that it ended before the step was sent to a worker: while a
+	// worker was made ready, or code was compiled or loaded.
+	NotStarted bool
+	Contract   string
+	Usage      limits.Usage
+	Logs       []LogLine
+	Timing     Timing
 }
 
 // LogLine is a line the guest logged; hostile text.

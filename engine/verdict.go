@@ -94,12 +94,38 @@ var endings = map[limits.Verdict]ending{
 	},
 }
 
+// notStarted has the verdicts that are told in other words when the step had not
+// begun: no limit of the step was in force, and none of its code ran.
+var notStarted = map[limits.Verdict]ending{
+	limits.Deadline: {
+		code: "WORKER_DEADLINE", what: "was not started, because its worker was not ready in time",
+		hint: "if the machine is busy, raise --start-timeout",
+		limits: func(l limits.Limits) []limitFlag {
+			return []limitFlag{{"--start-timeout", l.StartTime.String()}}
+		},
+	},
+	limits.MemoryLimit: {
+		code: "WORKER_MEMORY_LIMIT", what: "was not started, because its worker had no memory for its code",
+		hint: "raise --max-worker-data",
+		limits: func(l limits.Limits) []limitFlag {
+			return []limitFlag{{"--max-worker-data", l.Data().String()}}
+		},
+	},
+	limits.WorkerCrash: {
+		code: "WORKER_CRASH", what: "was not started, because its worker died",
+		hint: "run it again; if it happens every time, report it with the output of greentic-provision version",
+	},
+}
+
 // A diagnostic of our own is scrubbed where it is made, and there only what others
 // said; it ends the run, so no secret will become known later.
 
 // stopped explains a verdict.
 func (r *run) stopped(sr StepResult, reply Reply) plan.Diagnostic {
 	e := endings[sr.Verdict]
+	if late, ok := notStarted[sr.Verdict]; ok && reply.NotStarted {
+		e = late
+	}
 	data := facts(sr)
 	var msg strings.Builder
 	fmt.Fprintf(&msg, "the %s step (%s) %s", sr.Step, sr.Component.Path, e.what)

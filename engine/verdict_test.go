@@ -85,6 +85,26 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// A step that never began must not be told of its limits, nor be blamed.
+func TestNotStartedIsToldInOtherWords(t *testing.T) {
+	for v, want := range map[limits.Verdict]string{
+		limits.Deadline:    "--start-timeout 10s",
+		limits.MemoryLimit: "--max-worker-data",
+		limits.WorkerCrash: "was not started",
+	} {
+		s := newScript()
+		s.replies[plan.Collect] = Reply{Verdict: v, Observer: limits.BySupervisor, NotStarted: true, Detail: "details"}
+		res, err := Run(t.Context(), config(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := res.Diagnostics[0]
+		if res.ExitCode != ExitStopped || !strings.Contains(d.Message, want) || strings.Contains(d.Message+d.Hint, "--step-timeout") || strings.Contains(d.Hint, "pack") {
+			t.Errorf("%s: exit %d, %+v", v, res.ExitCode, d)
+		}
+	}
+}
+
 func TestExitCode(t *testing.T) {
 	result := func(v limits.Verdict, s plan.Severity) *Result {
 		return &Result{Verdict: v, Diagnostics: []plan.Diagnostic{{Severity: s}}}

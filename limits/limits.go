@@ -48,6 +48,7 @@ type Limits struct {
 	WorkerData    Bytes         // RLIMIT_DATA of a step worker; 0 means GuestMemory + 128 MiB
 	StepTime      time.Duration // wall time of one step, host calls included
 	RunTime       time.Duration // wall time of a run, compilation excluded
+	StartTime     time.Duration // wall time from a worker's spawn to Ready, and for each Load and Seal
 	CompileTime   time.Duration // wall time of one compilation
 	CompileMemory Bytes         // RLIMIT_DATA of a compile worker
 	Stack         Bytes         // wasm stack
@@ -64,6 +65,7 @@ func Default() Limits {
 		GuestMemory:   64 * MiB,
 		StepTime:      5 * time.Second,
 		RunTime:       60 * time.Second,
+		StartTime:     10 * time.Second, // 6 ms is usual; a loaded machine takes longer
 		CompileTime:   60 * time.Second,
 		CompileMemory: 2 * GiB,
 		Stack:         512 * KiB,
@@ -102,6 +104,7 @@ func (l Limits) Validate() error {
 	}
 	span("step-timeout", l.StepTime, 10*time.Millisecond, time.Hour)
 	span("run-timeout", l.RunTime, 10*time.Millisecond, 24*time.Hour)
+	span("start-timeout", l.StartTime, 10*time.Millisecond, time.Hour)
 	span("compile-timeout", l.CompileTime, 10*time.Millisecond, time.Hour)
 	size("max-compile-memory", l.CompileMemory, 64*MiB, 64*GiB)
 	size("max-stack", l.Stack, 64*KiB, 4*MiB)

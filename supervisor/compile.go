@@ -67,7 +67,7 @@ func (s *Supervisor) compile(ctx context.Context, engine string, c pack.Componen
 	}
 	defer w.end()
 	failed := func(by limits.Observer, detail string) error {
-		return &failure{limits.CompileFailed, by, "", fmt.Sprintf("%s: %s", c.Path, detail)}
+		return &failure{verdict: limits.CompileFailed, observer: by, detail: fmt.Sprintf("%s: %s", c.Path, detail)}
 	}
 	if w.failure != nil {
 		return file{}, "", w.failure
@@ -103,7 +103,7 @@ func (s *Supervisor) compile(ctx context.Context, engine string, c pack.Componen
 			if f.verdict == limits.MemoryLimit {
 				detail = fmt.Sprintf("compilation needs more memory than %s", s.cfg.Limits.CompileMemory)
 			}
-			return file{}, "", &failure{limits.CompileFailed, f.observer, f.signal, fmt.Sprintf("%s: %s", c.Path, detail)}
+			return file{}, "", &failure{verdict: limits.CompileFailed, observer: f.observer, signal: f.signal, detail: fmt.Sprintf("%s: %s", c.Path, detail)}
 		}
 		return file{}, "", err
 	}

@@ -67,6 +67,7 @@ func (s *Supervisor) Open(ctx context.Context, components []pack.Component, host
 			l.Close()
 			return nil, err
 		}
+		l.problem.before = true
 	}
 	return l, nil
 }
@@ -80,7 +81,7 @@ func (l *Lease) prepare(ctx context.Context, components []pack.Component) error 
 		}
 		l.contracts[i] = name
 	}
-	env, err := l.w.exchange(ctx, time.Now().Add(l.s.cfg.StartTime), 0, &ipc.Seal{})
+	env, err := l.w.exchange(ctx, time.Now().Add(l.s.cfg.Limits.StartTime), 0, &ipc.Seal{})
 	if err != nil {
 		return err
 	}
@@ -104,7 +105,7 @@ func (l *Lease) load(ctx context.Context, i uint32, c pack.Component) (contract 
 			return "", err
 		}
 		m := &ipc.Load{Component: i, Layer: string(layer), Size: code.size}
-		env, err := l.w.exchange(ctx, time.Now().Add(l.s.cfg.StartTime), 0, m, code.file)
+		env, err := l.w.exchange(ctx, time.Now().Add(l.s.cfg.Limits.StartTime), 0, m, code.file)
 		code.file.Close()
 		if err != nil {
 			return "", err
@@ -120,7 +121,7 @@ func (l *Lease) load(ctx context.Context, i uint32, c pack.Component) (contract 
 		case v == limits.HostFault && cached:
 			continue
 		case v == limits.ContractMismatch, v == limits.MemoryLimit, v == limits.HostFault:
-			return "", &failure{v, limits.ByWorker, "", fmt.Sprintf("%s: %s", c.Path, boundDetail(loaded.Detail))}
+			return "", &failure{verdict: v, observer: limits.ByWorker, detail: fmt.Sprintf("%s: %s", c.Path, boundDetail(loaded.Detail))}
 		default:
 			return "", l.w.violation("verdict %q in Loaded", loaded.Verdict)
 		}

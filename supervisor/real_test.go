@@ -96,7 +96,7 @@ func TestSignalsAtEachPhaseOfARealWorker(t *testing.T) {
 					c.Max = 2
 					c.Limits.StepTime = 2 * time.Second
 					c.Limits.CompileTime = 2 * time.Second
-					c.StartTime = 2 * time.Second
+					c.Limits.StartTime = 2 * time.Second
 					c.Events.Phase = func(pid int, p string) {
 						if p == phase {
 							once.Do(func() {

@@ -48,7 +48,6 @@ type Config struct {
 	Cache     *codecache.Cache // nil compiles every time
 	Max       int              // step workers alive at once; 0 means 1
 	Spares    int              // warm workers kept ready beside the leased ones
-	StartTime time.Duration    // from spawn to Ready, and for each of Load and Seal; 0 means 10 s
 	Events    Events
 }
 
@@ -68,10 +67,6 @@ func (e Events) phase(pid int, phase string) {
 		e.Phase(pid, phase)
 	}
 }
-
-// startTime is Config.StartTime by default. No guest code runs in that time; 3 ms
-// is usual, and a loaded machine takes longer.
-const startTime = 10 * time.Second
 
 // WorkerError says that the worker binary is missing or of another build.
 type WorkerError struct {
@@ -151,9 +146,6 @@ func New(cfg Config) (*Supervisor, error) {
 	})
 	if err != nil {
 		return nil, err
-	}
-	if cfg.StartTime == 0 {
-		cfg.StartTime = startTime
 	}
 	s := &Supervisor{cfg: cfg, plans: plans, refusals: make([]refusal, len(plans)), spawner: newSpawner()}
 	s.pool = pool.New(pool.Config[*worker]{
@@ -276,7 +268,7 @@ func (s *Supervisor) startError(err error) error {
 }
 
 func (s *Supervisor) handshake(ctx context.Context, w *worker, plan namespace.Plan) error {
-	deadline := time.Now().Add(s.cfg.StartTime)
+	deadline := time.Now().Add(s.cfg.Limits.StartTime)
 	pid := w.cmd.Process.Pid
 	s.cfg.Events.phase(pid, "spawned")
 	env, err := w.exchange(ctx, deadline, 0, nil)
@@ -359,7 +351,7 @@ func wallError(m *ipc.Refused) *limits.WallError {
 // renderer escapes again.
 func printable(s string) string {
 	if len(s) > 512 {
-		s = s[:512]
+		s = s[:512] + "…" // the mark of a cut, for what looks for secrets
 	}
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {

@@ -133,6 +133,10 @@ func TestTakenOverWorkers(t *testing.T) {
 				if r.Verdict != want.verdict || r.Signal != want.signal || !strings.Contains(r.Detail, want.detail) {
 					t.Errorf("round %d: verdict %s, signal %q, detail %q\nwant %+v", round, r.Verdict, r.Signal, r.Detail, want)
 				}
+				before := strings.HasPrefix(personality, "compiler") || personality == "mismatch"
+				if r.NotStarted != before {
+					t.Errorf("round %d: NotStarted is %v", round, r.NotStarted)
+				}
 				if r.Response != nil {
 					t.Errorf("round %d: a response came along: %q", round, r.Response)
 				}
@@ -336,7 +340,7 @@ func TestDeathAtEachPhaseTouchesNobodyElse(t *testing.T) {
 				victim := newSupervisor(t, "good", func(c *supervisor.Config) {
 					c.Limits.StepTime = 300 * time.Millisecond
 					c.Limits.CompileTime = 300 * time.Millisecond
-					c.StartTime = 5 * time.Second
+					c.Limits.StartTime = 5 * time.Second
 					c.Events.Phase = func(pid int, p string) {
 						if p == phase {
 							once.Do(func() { _ = syscall.Kill(pid, sig) })

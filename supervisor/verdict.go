@@ -19,12 +19,13 @@ type failure struct {
 	observer limits.Observer
 	signal   string
 	detail   string
+	before   bool // before any step was sent
 }
 
 func (f *failure) Error() string { return fmt.Sprintf("%s: %s", f.verdict, f.detail) }
 
 func (f *failure) reply() engine.Reply {
-	return engine.Reply{Verdict: f.verdict, Observer: f.observer, Signal: f.signal, Detail: f.detail}
+	return engine.Reply{Verdict: f.verdict, Observer: f.observer, Signal: f.signal, Detail: f.detail, NotStarted: f.before}
 }
 
 // asFailure turns the loss of a worker into a failure; nil when err is not the
@@ -40,9 +41,9 @@ func asFailure(err error, phase string) *failure {
 	}
 	switch {
 	case l.late:
-		return &failure{limits.Deadline, limits.BySupervisor, "", "the worker did not finish in time during " + phase + " and was killed"}
+		return &failure{verdict: limits.Deadline, observer: limits.BySupervisor, detail: "the worker did not finish in time during " + phase + " and was killed"}
 	case l.violation != nil:
-		return &failure{limits.ProtocolViolation, limits.BySupervisor, "", printable(l.violation.Error()) + " during " + phase}
+		return &failure{verdict: limits.ProtocolViolation, observer: limits.BySupervisor, detail: printable(l.violation.Error()) + " during " + phase}
 	}
 	return death(l.state, l.stderr, phase)
 }

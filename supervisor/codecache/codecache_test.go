@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/greentic-ai/greentic-provision/component"
 	"github.com/greentic-ai/greentic-provision/supervisor/codecache"
 )
@@ -187,6 +189,61 @@ func TestSizeIsBoundedAndTheLastUsedStay(t *testing.T) {
 		if f.Name() != "key" && f.Name() != "lock" {
 			t.Errorf("left behind: %s", f.Name())
 		}
+	}
+}
+
+// Nothing in the directory may make a run wait where Ctrl-C is not heard.
+func TestNothingBlocks(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir, 1000)
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	put(t, c, name("a"), []byte("code")) // with the lock held by somebody else
+	if _, _, ok := c.Get(name("a")); !ok {
+		t.Error("the entry was not kept")
+	}
+	if _, err := c.Clear(); err == nil {
+		t.Error("Clear did nothing and said nothing")
+	}
+
+	pipe := t.TempDir()
+	if err := unix.Mkfifo(filepath.Join(pipe, "key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := codecache.Open(pipe, 1000); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("a pipe for a key: %v", err)
+	}
+}
+
+func TestClearSparesWhoIsWriting(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir, 1<<20)
+	put(t, c, name("a"), []byte("code"))
+	tmp := filepath.Join(dir, "new-123")
+	if err := os.WriteFile(tmp, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Clear(); n != 1 || err != nil {
+		t.Errorf("Clear = %d, %v", n, err)
+	}
+	if _, err := os.Stat(tmp); err != nil {
+		t.Errorf("a file that is being written is gone: %v", err)
+	}
+	old := time.Now().Add(-2 * time.Hour)
+	if err := os.Chtimes(tmp, old, old); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(tmp); err == nil {
+		t.Error("what a killed process left two hours ago is still there")
 	}
 }
 
