@@ -56,12 +56,14 @@ fuzz-short: ## run every fuzz target for FUZZTIME (3s)
 js: build ## build the JavaScript example with npm and run its pack
 	$(MAKE) -C examples/steps-js
 	$(BIN) dry-run setup --pack examples/steps-js/dist/steps-js.gtpack --answers examples/steps-js/answers.json
+	@code=0; $(BIN) dry-run setup --pack examples/steps-js/dist/steps-js.gtpack >/dev/null || code=$$?; \
+	  [ $$code = 4 ] || { echo "without answers: exit code $$code, want 4"; exit 1; }
 
 bench: ## measure, side by side: in process, sealed worker, spawn, cold start
 	go test -run '^$$' -bench . ./internal/bench
 
 golden: ## rewrite the expected outputs in testdata, for review with git diff
-	go test ./render ./cmd/greentic-provision -update
+	go test ./engine ./limits/seccomp/policy ./pack ./render ./cmd/greentic-provision -update
 
 clean: ## remove what was built
 	rm -rf bin examples/steps-js/dist examples/steps-js/node_modules testdata/packs/*.gtpack

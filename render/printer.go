@@ -201,7 +201,7 @@ func (p *printer) diagnostics(ds []plan.Diagnostic) {
 	for _, d := range shown {
 		code := Text(d.Code, maxName)
 		p.line("  %s  %s", p.style.paint(pad(string(d.Severity), 5), colour[d.Severity], bold), p.style.paint(code, bold))
-		p.prose("         ", 9, Text(d.Message, maxProse))
+		p.lines(d.Message)
 		if d.Path != "" {
 			p.prose("         at ", 12, Text(d.Path, maxValue))
 		}
@@ -210,6 +210,29 @@ func (p *printer) diagnostics(ds []plan.Diagnostic) {
 		}
 	}
 	p.more(more)
+}
+
+// maxLines is how many lines of a diagnostic are shown.
+const maxLines = 10
+
+// lines prints the message of a diagnostic, which may be a backtrace or a piece of
+// source. Lines after the first have a mark, so that none looks like one of ours.
+// Of many, the last stays: it is where engines tell the cause.
+func (p *printer) lines(message string) {
+	lines := slices.DeleteFunc(strings.Split(message, "\n"), func(l string) bool { return strings.TrimSpace(l) == "" })
+	for i, l := range lines {
+		switch cut := len(lines) - maxLines; {
+		case i == 0:
+			p.prose("         ", 9, Text(l, maxProse))
+		case cut > 0 && i == maxLines-1:
+			p.line("         | … (+%s)", count(cut, "line"))
+		case cut > 0 && i >= maxLines && i < len(lines)-1:
+		default:
+			for _, part := range wrap(Text(l, maxValue), width-11) {
+				p.line("         | %s", strings.TrimRight(part, " "))
+			}
+		}
+	}
 }
 
 // receipt prints the walls that stood around the steps.

@@ -233,6 +233,34 @@ func TestDeletedKeysAreNotNull(t *testing.T) {
 	}
 }
 
+// TestLongDiagnostic: a backtrace is shown in lines that cannot be taken for ours,
+// and of a long one the last line stays, which has the cause.
+func TestLongDiagnostic(t *testing.T) {
+	message := "trapped: while executing:\n"
+	for i := range 30 {
+		message += fmt.Sprintf("    %d: 0x36 - deep\x1b[2J\n\n", i)
+	}
+	message += "Caused by:\n    unreachable\n"
+	res := &engine.Result{Plan: plan.New(), Diagnostics: []plan.Diagnostic{
+		{Severity: plan.Error, Code: "STEP_TRAP", Message: message},
+		{Severity: plan.Error, Code: "FAKE", Message: "one\n\n         hint: two\nComplete: " + strings.Repeat("three ", 30)}}}
+	got := Result(res, Style{})
+	fits(t, got)
+	golden(t, "diagnostic_long.golden", got)
+	if strings.Contains(got, `\n`) || !strings.Contains(got, "\n         |     unreachable\n") {
+		t.Error("not in lines, or without the cause")
+	}
+}
+
+// TestChoice: what is to be chosen is called a choice.
+func TestChoice(t *testing.T) {
+	res := &engine.Result{Plan: plan.New(), StepResults: []engine.StepResult{{Step: plan.Collect, Output: engine.StepOutput{
+		Questions: raw([]any{map[string]any{"type": "Input.ChoiceSet", "id": "region", "label": "Region"}})}}}}
+	if got := Result(res, Style{}); !strings.Contains(got, "\n  region  Region (choice)\n") {
+		t.Error(got)
+	}
+}
+
 func TestSummaryMessages(t *testing.T) {
 	for data, want := range map[string]string{
 		`{"summary": "All done", "message": "hello"}`:              "Summary\n  All done\n  hello\n",

@@ -191,6 +191,9 @@ func (p *printer) questions(qs []engine.Question) {
 	w := column(names)
 	for _, q := range shown {
 		about := Text(q.Type, maxName)
+		if q.Type == "choiceset" { // what Adaptive Cards call it is no word for people
+			about = "choice"
+		}
 		if q.Required {
 			about += ", required"
 		}

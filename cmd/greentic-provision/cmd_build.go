@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -38,6 +39,15 @@ func (a *app) packBuild() *cobra.Command {
 			}
 			var b bytes.Buffer
 			if err := pack.Write(&b, os.DirFS(dir)); err != nil {
+				return packError("DIR", dir, err)
+			}
+			// A pack without a setup that can be run is a pack still: its other flows
+			// are for other programs.
+			_, err = pack.OpenBytes(b.Bytes(), dir)
+			if e, ok := errors.AsType[*pack.Error](err); ok && (e.Rule == pack.RuleSetup || e.Rule == pack.RuleStep) {
+				err = nil
+			}
+			if err != nil {
 				return packError("DIR", dir, err)
 			}
 			return out.write(b.Bytes())

@@ -2,7 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -10,19 +14,48 @@ import (
 	"github.com/greentic-ai/greentic-provision/supervisor/codecache"
 )
 
-// openCache opens the code cache of --cache-dir, or the user's own.
+// cacheDir is the directory of --cache-dir, or the user's own.
+func cacheDir(dir string) (string, error) {
+	if dir != "" {
+		return dir, nil
+	}
+	dir, err := codecache.DefaultDir()
+	if err != nil {
+		return "", &usageError{what: "code cache", rule: err.Error(), hint: "name a directory with --cache-dir, or use --no-cache"}
+	}
+	return dir, nil
+}
+
+// openCache opens the code cache, which it makes where there is none.
 func openCache(dir string) (*codecache.Cache, error) {
-	if dir == "" {
-		var err error
-		if dir, err = codecache.DefaultDir(); err != nil {
-			return nil, &usageError{what: "code cache", rule: err.Error(), hint: "name a directory with --cache-dir, or use --no-cache"}
-		}
+	dir, err := cacheDir(dir)
+	if err != nil {
+		return nil, err
 	}
 	c, err := codecache.Open(dir, codecache.DefaultSize)
 	if err != nil {
-		return nil, &usageError{what: "code cache", rule: err.Error(), hint: "name another directory with --cache-dir"}
+		rule := strings.TrimPrefix(err.Error(), "code cache: ")
+		return nil, &usageError{what: "code cache", rule: rule, hint: "name another directory with --cache-dir"}
 	}
 	return c, nil
+}
+
+// cacheEntries lists the code cache and gives it, to be cleared. Where there is
+// none, there are no entries and it is nil: looking makes nothing.
+func cacheEntries(dir string) (*codecache.Cache, []codecache.Entry, error) {
+	dir, err := cacheDir(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	cache, err := openCache(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	entries, err := cache.List()
+	return cache, entries, err
 }
 
 const cacheDirUsage = "directory of compiled code (default: greentic-provision/code in the user's cache directory)"
@@ -41,11 +74,7 @@ func (a *app) cacheList() *cobra.Command {
 		Short: "List compiled code, last used first",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			cache, err := openCache(dir)
-			if err != nil {
-				return err
-			}
-			entries, err := cache.List()
+			_, entries, err := cacheEntries(dir)
 			if err != nil {
 				return err
 			}
@@ -77,13 +106,15 @@ func (a *app) cacheClear() *cobra.Command {
 		Short: "Remove all compiled code; the next run compiles again",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			cache, err := openCache(dir)
+			cache, entries, err := cacheEntries(dir)
 			if err != nil {
 				return err
 			}
-			n, err := cache.Clear()
-			if err != nil {
-				return err
+			n := len(entries)
+			if cache != nil {
+				if n, err = cache.Clear(); err != nil {
+					return err
+				}
 			}
 			if asJSON {
 				return a.printJSON(struct {

@@ -56,7 +56,7 @@ the table in ` + program + ` --help; open questions alone are no error.`,
 	fs.StringVar(&f.installID, "install-id", "default", "installation to set up")
 	fs.StringVar(&f.publicBaseURL, "public-base-url", "", "address under which the outside reaches this installation")
 	fs.StringVar(&f.answers, "answers", "", "file with the answers, a JSON object; - is stdin")
-	fs.StringVar(&f.state, "state", "", "file with what exists already, a JSON object (config, secrets, subscriptions)")
+	fs.StringVar(&f.state, "state", "", "file with what exists already, a JSON object (config, secrets, subscriptions); - is stdin")
 	fs.StringVar(&f.env, "env", "", "environment the plan is for")
 	fs.StringVar(&f.tenant, "tenant", "", "tenant the plan is for")
 	fs.StringVar(&f.team, "team", "", "team the plan is for")
@@ -65,7 +65,7 @@ the table in ` + program + ` --help; open questions alone are no error.`,
 	fs.BoolVar(&f.timings, "timings", false, `with --json: add what differs from run to run, as member "volatile"`)
 	fs.StringVar(&f.output, "output", "", "write the result to this file, whole or not at all")
 	fs.StringVar(&f.executor, "executor", executorWasm, "wasm runs the steps; noop runs nothing and plans nothing")
-	fs.StringVar(&f.worker, "worker", "", "step-worker binary (default: next to this program, then on PATH)")
+	fs.StringVar(&f.worker, "worker", "", "step-worker binary (default: next to this program, then on PATH; the exit code is 1 when it is in neither)")
 	fs.StringVar(&f.isolation, "isolation", string(limits.Standard), "standard stops when a wall cannot be raised; none goes on without, and says so")
 	fs.StringSliceVar(&f.grants, "grant", capability.Grants(), "capabilities that the steps may use; an empty list grants nothing")
 	fs.BoolVar(&f.noCache, "no-cache", false, "compile everything, keep nothing")
@@ -95,6 +95,9 @@ func (f *dryRun) check(given func(flag string) bool) error {
 			return err
 		}
 	}
+	if f.answers == "-" && f.state == "-" {
+		return &usageError{what: "--state", rule: "reads stdin, and so does --answers", hint: "stdin can be read once; put one of the two in a file"}
+	}
 	if f.executor != executorWasm && f.executor != executorNoop {
 		return &usageError{what: "--executor", where: quote(f.executor), rule: "is neither wasm nor noop"}
 	}
@@ -118,7 +121,7 @@ func (a *app) runDryRun(c *cobra.Command, f dryRun) error {
 	if err := f.check(c.Flags().Changed); err != nil {
 		return err
 	}
-	out, err := a.newOutput(f.output)
+	out, err := a.newOutput(f.output, input{"--pack", f.pack}, input{"--answers", f.answers}, input{"--state", f.state})
 	if err != nil {
 		return err
 	}
@@ -135,20 +138,16 @@ func (a *app) runDryRun(c *cobra.Command, f dryRun) error {
 	if err != nil {
 		return err
 	}
-	var text []byte
 	if f.json {
-		text, err = resultJSON(result, f.timings)
+		err = out.writeJSON(document(result, f.timings))
 	} else {
 		look := render.Style{}
 		if f.output == "" {
 			look = style(a.stdout)
 		}
-		text = []byte(render.Result(result, look))
+		err = out.write([]byte(render.Result(result, look)))
 	}
 	if err != nil {
-		return err
-	}
-	if err := out.write(text); err != nil {
 		return err
 	}
 	if result.ExitCode == engine.ExitOK {
@@ -161,29 +160,27 @@ func (a *app) runDryRun(c *cobra.Command, f dryRun) error {
 	return e
 }
 
-// resultJSON is the canonical result and a line end. Times are in it only when
-// asked for: without them, two runs of the same give the same bytes.
-func resultJSON(res *engine.Result, timings bool) ([]byte, error) {
-	var doc any = res
-	if timings {
-		type step struct {
-			Step   plan.Step `json:"step"`
-			WallNS int64     `json:"wall_ns"`
-		}
-		type volatile struct {
-			Steps []step `json:"steps"`
-		}
-		v := volatile{Steps: []step{}}
-		for _, t := range res.Volatile.Steps {
-			v.Steps = append(v.Steps, step{t.Step, t.Timing.WallNS})
-		}
-		doc = struct {
-			*engine.Result
-			Volatile volatile `json:"volatile"`
-		}{res, v}
+// document is what --json prints. Times are in it only when asked for: without
+// them, two runs of the same give the same bytes.
+func document(res *engine.Result, timings bool) any {
+	if !timings {
+		return res
 	}
-	b, err := plan.Canonical(doc)
-	return append(b, '\n'), err
+	type step struct {
+		Step   plan.Step `json:"step"`
+		WallNS int64     `json:"wall_ns"`
+	}
+	type volatile struct {
+		Steps []step `json:"steps"`
+	}
+	v := volatile{Steps: []step{}}
+	for _, t := range res.Volatile.Steps {
+		v.Steps = append(v.Steps, step{t.Step, t.Timing.WallNS})
+	}
+	return struct {
+		*engine.Result
+		Volatile volatile `json:"volatile"`
+	}{res, v}
 }
 
 // execute runs the steps. Whatever it started has ended when it returns.

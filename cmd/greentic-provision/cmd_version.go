@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/greentic-ai/greentic-provision/internal/buildinfo"
-	"github.com/greentic-ai/greentic-provision/plan"
 )
 
 // versionDocument is what version --json prints.
@@ -41,10 +40,4 @@ func (a *app) version() *cobra.Command {
 }
 
 // printJSON prints v as canonical JSON and a line end.
-func (a *app) printJSON(v any) error {
-	b, err := plan.Canonical(v)
-	if err != nil {
-		return err
-	}
-	return output{to: a.stdout}.write(append(b, '\n'))
-}
+func (a *app) printJSON(v any) error { return output{to: a.stdout}.writeJSON(v) }

@@ -17,8 +17,8 @@ import (
 // exitCodeHelp is the table of the README; a test holds the two together.
 const exitCodeHelp = `
   0    a complete plan, no error diagnostics
-  1    host fault: our side broke
-  2    usage: flags, unreadable files, malformed answers
+  1    host fault: our side broke, or no step-worker was found
+  2    usage: flags, unreadable files (the one of --worker too), malformed answers
   3    pack rejected: malformed, unsafe, no setup entry, step not resolvable
   4    the pack's steps reported errors, or its plan cannot be reviewed
   5    a step was stopped: trap, deadline, memory, output, forbidden call, crash
@@ -73,7 +73,11 @@ func (a *app) finish(ctx context.Context, err error, asJSON bool) int {
 	if code == engine.ExitInterrupted {
 		message = "interrupted: " + context.Cause(ctx).Error()
 	}
-	fmt.Fprintf(a.stderr, "%s: %s\n", program, render.Line(message, maxErrorLine))
+	line := message
+	if !strings.HasPrefix(line, program) { // the name of a command begins with that of the program
+		line = program + ": " + line
+	}
+	fmt.Fprintln(a.stderr, render.Line(line, maxErrorLine))
 	if asJSON {
 		// When stdout takes nothing either, the line above and the code have said it.
 		_ = a.printJSON(errorDocument{errorBody{Code: code, Message: message}})
@@ -138,6 +142,17 @@ func flagError(c *cobra.Command, err error) error {
 		return &usageError{what: "--" + bad.GetFlag().Name, where: quote(bad.GetValue()), rule: errors.Unwrap(bad).Error()}
 	}
 	return e
+}
+
+// noEmptyValues refuses flags that were given as --flag "", which is a variable
+// that the caller's script forgot to set more often than it is meant.
+func noEmptyValues(c *cobra.Command, _ []string) (err error) {
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if err == nil && f.Value.Type() == "string" && f.Value.String() == "" {
+			err = &usageError{what: "--" + f.Name, rule: "needs a value", hint: f.Usage}
+		}
+	})
+	return err
 }
 
 // nearest gives the name that s was probably meant to be, or "".

@@ -1,6 +1,23 @@
 package main
 
-import "testing"
+import (
+	"io/fs"
+	"syscall"
+	"testing"
+
+	"github.com/greentic-ai/greentic-provision/limits"
+)
+
+// TestExitCodeOfWall: a wall that cannot be raised is that, also where the system
+// names a file in the reason.
+func TestExitCodeOfWall(t *testing.T) {
+	path := &fs.PathError{Op: "fork/exec", Path: "/x/step-worker", Err: syscall.ENOSPC}
+	for want, err := range map[int]error{6: &limits.WallError{Wall: "namespaces", Where: "clone", Err: path}, 2: path} {
+		if got := exitCode(t.Context(), err); got != want {
+			t.Errorf("%v: exit code %d, want %d", err, got, want)
+		}
+	}
+}
 
 func TestNearest(t *testing.T) {
 	names := []string{"answers", "state", "step-timeout", "run-timeout", "json", "output", "provider-id"}

@@ -63,6 +63,7 @@ func limitFlags(fs *pflag.FlagSet, l *limits.Limits) {
 	size(&l.WorkerData, "max-worker-data", "private memory of the worker process; 0 means guest memory + 128MiB")
 	fs.DurationVar(&l.StepTime, "step-timeout", l.StepTime, "wall time of one step, host calls included")
 	fs.DurationVar(&l.RunTime, "run-timeout", l.RunTime, "wall time of the run, compilation excluded")
+	fs.DurationVar(&l.StartTime, "start-timeout", l.StartTime, "wall time until a worker is ready, and for loading and sealing")
 	fs.DurationVar(&l.CompileTime, "compile-timeout", l.CompileTime, "wall time of one compilation")
 	size(&l.CompileMemory, "max-compile-memory", "private memory of the compiling process")
 	size(&l.Stack, "max-stack", "WebAssembly stack of a guest")

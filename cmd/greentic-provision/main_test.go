@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -23,6 +24,10 @@ func TestMain(m *testing.M) {
 	testscript.Main(workertest.Checked(m), map[string]func(){program: main})
 }
 
+// noNamespaces is shell that takes away what the walls need, inside of a user
+// namespace of its own.
+const noNamespaces = "echo 0 >/proc/sys/user/max_user_namespaces && echo 0 >/proc/sys/user/max_pid_namespaces"
+
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
@@ -39,9 +44,24 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PATH", filepath.Dir(workertest.Path)+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(workertest.Dir, "cache"))
 			env.Setenv("PACKS", packs)
+			env.Setenv("NO_NAMESPACES", noNamespaces)
 			env.Setenv("TERM", "xterm")
+			doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "contract.md"))
+			if err != nil {
+				return err
+			}
+			_, making, _ := strings.Cut(string(doc), "## Making a pack\n")
+			_, making, _ = strings.Cut(making, "```sh\n")
+			making, _, _ = strings.Cut(making, "```")
+			env.Setenv("MAKING_A_PACK", making)
 			env.Setenv("ESC", "\x1b[31m")
 			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "unshare" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return exec.Command("unshare", "-Ur", "sh", "-c", noNamespaces).Run() == nil, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":   exits,

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/term"
 
+	"github.com/greentic-ai/greentic-provision/plan"
 	"github.com/greentic-ai/greentic-provision/render"
 )
 
@@ -30,8 +32,12 @@ type output struct {
 	path string // "" for stdout
 }
 
-// newOutput checks early, before any work is done, that path can be written.
-func (a *app) newOutput(path string) (output, error) {
+// input is a file that a command reads, and the flag that names it.
+type input struct{ flag, path string }
+
+// newOutput checks early, before any work is done, that path can be written, and
+// that it is none of the inputs, which would be lost.
+func (a *app) newOutput(path string, inputs ...input) (output, error) {
 	if path == "" {
 		return output{to: a.stdout}, nil
 	}
@@ -54,6 +60,11 @@ func (a *app) newOutput(path string) (output, error) {
 			return wrong(pathReason(err))
 		}
 		return output{to: f, path: path}, nil
+	}
+	for _, in := range inputs {
+		if other, err2 := os.Stat(in.path); err == nil && err2 == nil && os.SameFile(st, other) {
+			return wrong("is the file of " + in.flag + ", which would be lost")
+		}
 	}
 	f, err := tempBeside(path)
 	if err != nil {
@@ -103,6 +114,19 @@ func (o output) write(b []byte) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), o.path)
+}
+
+// writeJSON writes v as canonical JSON and a line end. On a terminal, characters
+// that it would obey or hide are written as \uXXXX, which is the same JSON value.
+func (o output) writeJSON(v any) error {
+	b, err := plan.Canonical(v)
+	if err != nil {
+		return err
+	}
+	if f, ok := o.to.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		b = []byte(render.JSON(b, math.MaxInt))
+	}
+	return o.write(append(b, '\n'))
 }
 
 // reason takes the path off an error, where the message names it already; it

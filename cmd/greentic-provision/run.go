@@ -63,7 +63,8 @@ func (a *app) command() *cobra.Command {
 Greentic pack carries as WebAssembly, each run in a sandboxed process of its own, and prints what
 they would do as a plan. Nothing is applied: a dry run has no network, no files and no stores.
 
-Exit codes: ` + strings.TrimSpace(exitCodeHelp),
+Exit codes:` + strings.TrimRight(exitCodeHelp, "\n"),
+		PersistentPreRunE: noEmptyValues,
 		SilenceErrors:     true, // finish prints them
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,

@@ -1,5 +1,5 @@
-;; collect: asks for a region and must have one. With no answer to "region" the
-;; run ends here.
+;; collect: asks for a region, always, and calls it required. With no answer the
+;; question is open at the end; all steps run.
 (module
   (memory (export "memory") 1)
   (data (i32.const 0)
