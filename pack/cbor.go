@@ -89,7 +89,7 @@ var decoder = func() cbor.DecMode {
 		MaxNestedLevels:   MaxNesting,
 		MaxArrayElements:  MaxElements,
 		MaxMapPairs:       MaxElements,
-		IndefLength:       cbor.IndefLengthForbidden,
+		IndefLength:       cbor.IndefLengthAllowed, // of maps and arrays; checkCBOR refuses strings
 		TagsMd:            cbor.TagsForbidden,
 		FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,
 	}.DecMode()
@@ -200,21 +200,35 @@ func (m *manifest) nodes(flowID string) ([]string, error) {
 	return nil, nil
 }
 
+// level is an array or map that checkCBOR is in.
+type level struct {
+	items uint64 // to come, when the length is definite
+	seen  uint64 // so far; in a map, every other one is a key
+	open  bool   // of indefinite length: a break ends it
+	isMap bool
+	keys  keySet // of this map so far
+}
+
+// each is how many items make an element.
+func (l *level) each() uint64 {
+	if l.isMap {
+		return 2
+	}
+	return 1
+}
+
 // checkCBOR walks a whole document without recursion and without allocating for
 // what it declares: nesting, element counts, lengths against the bytes that are
-// left, text keys, no key twice, no indefinite lengths, no tags, nothing behind
-// the end. The cbor package checks most of it too, but looks for duplicate keys
-// only in the maps it decodes, not in those it skips.
+// left, text keys, no key twice, no strings in pieces, no tags, nothing behind
+// the end. Maps and arrays of indefinite length are taken: every published
+// messaging pack has some, below "extensions". The cbor package checks most of it
+// too, but looks for duplicate keys only in the maps it decodes, not in those it
+// skips.
 func checkCBOR(b []byte) error {
-	type level struct {
-		left  uint64 // items still to come
-		isMap bool   // then keys are the items with an even number left
-		keys  keySet // of this map so far
-	}
 	stack := make([]level, 0, MaxNesting)
 	offset := 0
 	for {
-		for len(stack) > 0 && stack[len(stack)-1].left == 0 {
+		for len(stack) > 0 && !stack[len(stack)-1].open && stack[len(stack)-1].seen == stack[len(stack)-1].items {
 			stack = stack[:len(stack)-1]
 		}
 		if len(stack) == 0 && offset > 0 {
@@ -228,10 +242,21 @@ func checkCBOR(b []byte) error {
 		offset += h.length
 		left := uint64(len(b) - offset)
 		isKey := false
+		if h.isBreak() {
+			top := len(stack) - 1
+			if top < 0 || !stack[top].open || stack[top].isMap && stack[top].seen%2 == 1 {
+				return refuse(RuleSyntax, "", "", "a break where nothing can end, at byte %d", start)
+			}
+			stack = stack[:top]
+			continue
+		}
 		if len(stack) > 0 {
 			top := &stack[len(stack)-1]
-			isKey = top.isMap && top.left%2 == 0
-			top.left--
+			isKey = top.isMap && top.seen%2 == 0
+			top.seen++
+			if top.open && top.seen > MaxElements*top.each() {
+				return refuse(RuleDocument, "", "", "has more than %d elements at byte %d", MaxElements, start)
+			}
 		}
 		if isKey && h.major != 3 {
 			return refuse(RuleSyntax, "", "", "a map key that is not text at byte %d", start)
@@ -250,7 +275,8 @@ func checkCBOR(b []byte) error {
 				return refuse(RuleSyntax, "", "", "the map key %s is there twice, at byte %d", quote(string(text)), start)
 			}
 		case 4, 5:
-			each := uint64(h.major - 3) // items per element
+			next := level{open: h.indefinite, isMap: h.major == 5}
+			each := next.each()
 			if h.argument > MaxElements {
 				return refuse(RuleDocument, "", "", "has %d elements at byte %d; at most %d are read", h.argument, start, MaxElements)
 			}
@@ -261,9 +287,10 @@ func checkCBOR(b []byte) error {
 				return refuse(RuleDocument, "", "", "is nested deeper than %d levels", MaxNesting)
 			}
 			stack = stack[:len(stack)+1]
-			next := &stack[len(stack)-1] // with the key buffer of the last map at this level
-			next.left, next.isMap = each*h.argument, h.major == 5
+			next.items = each * h.argument
+			next.keys = stack[len(stack)-1].keys // the buffer of the last map at this level
 			next.keys.reset()
+			stack[len(stack)-1] = next
 		case 6:
 			return refuse(RuleSyntax, "", "", "a tag at byte %d; tags have no meaning in a manifest", start)
 		}
@@ -310,10 +337,13 @@ func (k *keySet) add(key []byte) bool {
 
 // itemHead is the first part of a CBOR item (RFC 8949, 3).
 type itemHead struct {
-	major    byte
-	argument uint64
-	length   int // bytes of the head itself
+	major      byte
+	argument   uint64
+	length     int  // bytes of the head itself
+	indefinite bool // an array or map that a break ends, or the break itself
 }
+
+func (h itemHead) isBreak() bool { return h.indefinite && h.major == 7 }
 
 func head(b []byte) (itemHead, error) {
 	if len(b) == 0 {
@@ -324,6 +354,9 @@ func head(b []byte) (itemHead, error) {
 	switch {
 	case info < 24:
 		h.argument = uint64(info)
+		return h, nil
+	case info == 31 && (h.major == 4 || h.major == 5 || h.major == 7):
+		h.indefinite = true
 		return h, nil
 	case info == 31:
 		return itemHead{}, errors.New("an indefinite length")

@@ -58,7 +58,7 @@
 // A manifest has at most 4 MiB, 64 levels of nesting and 65,536 elements in one
 // array or map ("document bounds"). It is strict JSON (RFC 8259, one value,
 // UTF-8, no member name twice in an object) or strict CBOR (RFC 8949, one item,
-// definite lengths, no tags, text keys, no key twice in a map)
+// no strings in pieces, no tags, text keys, no key twice in a map)
 // ("document syntax"). Fields that are not mentioned below are ignored.
 //
 // # Manifest
