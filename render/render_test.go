@@ -241,7 +241,7 @@ func TestLongDiagnostic(t *testing.T) {
 		message += fmt.Sprintf("    %d: 0x36 - deep\x1b[2J\n\n", i)
 	}
 	message += "Caused by:\n    unreachable\n"
-	res := &engine.Result{Plan: plan.New(), Diagnostics: []plan.Diagnostic{
+	res := &engine.Result{Pack: engine.PackIdentity{ID: "deep", Version: "1"}, Plan: plan.New(), Diagnostics: []plan.Diagnostic{
 		{Severity: plan.Error, Code: "STEP_TRAP", Message: message},
 		{Severity: plan.Error, Code: "FAKE", Message: "one\n\n         hint: two\nComplete: " + strings.Repeat("three ", 30)}}}
 	got := Result(res, Style{})

@@ -75,7 +75,11 @@ type WorkerError struct {
 }
 
 func (e *WorkerError) Error() string {
-	return fmt.Sprintf("step-worker %s: %s (build it beside greentic-provision, or name it with --worker)", e.Path, e.Reason)
+	name := "step-worker"
+	if e.Path != "" {
+		name += " " + e.Path
+	}
+	return fmt.Sprintf("%s: %s (build it beside greentic-provision, or name it with --worker)", name, e.Reason)
 }
 
 // FindWorker finds the step-worker binary: flag when it is not empty, else next
@@ -96,7 +100,7 @@ func FindWorker(flag string) (string, error) {
 	}
 	path, err := exec.LookPath("step-worker")
 	if err != nil {
-		return "", &WorkerError{"step-worker", "not found next to this program nor on PATH"}
+		return "", &WorkerError{"", "not found next to this program nor on PATH"}
 	}
 	if path, err = filepath.Abs(path); err != nil {
 		return "", &WorkerError{path, err.Error()}

@@ -79,8 +79,8 @@ func TestEveryLimitHasItsFlag(t *testing.T) {
 			t.Errorf("--%s %s gives %v", f.Name, bad, err)
 		}
 	})
-	if n != 12 {
-		t.Errorf("%d limit flags, want 12", n)
+	if n != 13 {
+		t.Errorf("%d limit flags, want 13", n)
 	}
 }
 
