@@ -8,7 +8,7 @@ SHELL := /bin/bash
 BIN   := bin/greentic-provision
 PACKS := $(patsubst %/,%,$(wildcard testdata/packs/*/))
 # A number of runs, not a time: at the end of a time, go test may report "context
-# deadline exceeded" as a failure (golang/go#48591).
+# deadline exceeded" as a failure (golang/go#75804, fixed in Go 1.27).
 FUZZTIME ?= 20000x
 # Everything the command line and the worker loop are made of.
 OURS  := go list -deps ./cmd/greentic-provision ./worker | grep ^github.com/greentic-ai/

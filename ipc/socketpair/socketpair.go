@@ -71,6 +71,9 @@ func Worker() (ipc.Stream, error) {
 	if err := claim(WorkerFD); err != nil {
 		return nil, fmt.Errorf("socketpair: descriptor %d: %w", WorkerFD, err)
 	}
+	// The first timer makes the runtime's poller, with epoll_create1 and eventfd2,
+	// which a filter does not allow later.
+	time.AfterFunc(time.Hour, func() {}).Stop()
 	return Open(os.NewFile(WorkerFD, "worker socket"))
 }
 
@@ -99,6 +102,10 @@ func Open(f *os.File) (ipc.Stream, error) {
 // claim checks what was inherited and sets the flags that do not survive exec:
 // close-on-exec was cleared for it, and O_NONBLOCK belongs to the open file, so
 // whoever held it before may have changed it.
+//
+// The worker reads in blocking mode: it has one reader, no deadlines, and nothing
+// else to do meanwhile, and the way through the runtime's poller costs a quarter
+// of an isolated step (113 against 88 µs, measured on two processors).
 func claim(fd int) error {
 	name, err := unix.Getsockname(fd)
 	if err != nil {
@@ -115,7 +122,7 @@ func claim(fd int) error {
 		return errors.New("not a stream socket")
 	}
 	unix.CloseOnExec(fd)
-	return unix.SetNonblock(fd, true)
+	return unix.SetNonblock(fd, false)
 }
 
 // end is what both ends have: writing, deadlines, closing. EINTR, EAGAIN and

@@ -38,7 +38,7 @@ func worker(string) int {
 	}
 	flags, _ := unix.FcntlInt(WorkerFD, unix.F_GETFD, 0)
 	fl, _ := unix.FcntlInt(WorkerFD, unix.F_GETFL, 0)
-	if flags&unix.FD_CLOEXEC == 0 || fl&unix.O_NONBLOCK == 0 {
+	if flags&unix.FD_CLOEXEC == 0 || fl&unix.O_NONBLOCK != 0 {
 		return 4
 	}
 	b := make([]byte, 1)
