@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -160,10 +159,8 @@ func (p *process) dismiss() error {
 // the bytes are not.
 func (p *process) exchange(ctx context.Context, deadline time.Time, id uint32, m ipc.Message, files ...*os.File) (ipc.Envelope, error) {
 	// A worker that is killed closes its socket, which ends Send and Recv.
-	var late atomic.Bool
-	timer := time.AfterFunc(time.Until(deadline), func() { late.Store(true); _ = p.kill() })
-	defer timer.Stop()
-	defer context.AfterFunc(ctx, func() { _ = p.kill() })()
+	timer := time.AfterFunc(time.Until(deadline), func() { _ = p.kill() })
+	unwatch := context.AfterFunc(ctx, func() { _ = p.kill() })
 
 	var env ipc.Envelope
 	var err error
@@ -173,16 +170,18 @@ func (p *process) exchange(ctx context.Context, deadline time.Time, id uint32, m
 	if err == nil {
 		env, err = p.conn.Recv()
 	}
+	// Either may fire up to this moment, with an answer at hand; the worker is
+	// then dead all the same.
+	late, ended := !timer.Stop(), !unwatch()
+	if late || ended {
+		if err := p.kill(); err != nil {
+			return ipc.Envelope{}, err
+		}
+	}
 	switch {
-	case late.Load():
-		if err := p.kill(); err != nil {
-			return ipc.Envelope{}, err
-		}
+	case late:
 		return ipc.Envelope{}, &loss{late: true}
-	case ctx.Err() != nil:
-		if err := p.kill(); err != nil {
-			return ipc.Envelope{}, err
-		}
+	case ended:
 		return ipc.Envelope{}, context.Cause(ctx)
 	case err != nil:
 		return ipc.Envelope{}, p.lost(err, deadline)
