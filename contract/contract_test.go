@@ -339,7 +339,7 @@ func TestCoreRunKeepsDataApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	copy(inst.mem, "XXXX")
+	copy(inst.mem, "zzzz")
 	if string(out) != "dddd" {
 		t.Errorf("the answer changed with the guest's memory: %q", out)
 	}

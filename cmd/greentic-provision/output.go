@@ -117,7 +117,7 @@ func (o output) write(b []byte) (err error) {
 }
 
 // writeJSON writes v as canonical JSON and a line end. On a terminal, characters
-// that it would obey or hide are written as \uXXXX, which is the same JSON value.
+// that it would obey or hide are written as \u escapes: the same JSON value.
 func (o output) writeJSON(v any) error {
 	b, err := plan.Canonical(v)
 	if err != nil {

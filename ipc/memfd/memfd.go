@@ -36,27 +36,12 @@ func New(name string, data []byte) (*os.File, error) {
 // Map maps a sealed file that must hold exactly size bytes and gives them with
 // the func that takes them away again. A read-only mapping does not count
 // against RLIMIT_DATA, and a sealed file cannot shrink under it. size must not be
-// 0.
+// 0, and must be capped by the caller: a hole in the file looks like zeros.
 func Map(f *os.File, size int) (b []byte, unmap func(), err error) {
 	if err := holds(f, size); err != nil {
 		return nil, nil, err
 	}
 	return mapped(f, size)
-}
-
-// Read reads a file that must hold exactly size bytes. It needs no system call
-// but pread64. The two probes come before the memory for size bytes: a claim
-// that is too large costs nothing. Size itself must be capped by the caller,
-// since a hole in the file looks like zeros.
-func Read(f *os.File, size int) ([]byte, error) {
-	if err := holds(f, size); err != nil {
-		return nil, err
-	}
-	b := make([]byte, size)
-	if _, err := f.ReadAt(b, 0); err != nil {
-		return nil, fmt.Errorf("memfd %s: %w", f.Name(), err)
-	}
-	return b, nil
 }
 
 // holds checks that f has exactly size bytes, by looking at its last one and the

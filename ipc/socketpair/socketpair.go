@@ -20,8 +20,8 @@
 // default), a request may have 8 MiB.
 //
 // System calls on the worker's end after Worker has returned, for the seccomp
-// policy: recvmsg, write, epoll_pwait, close; sendmsg is never used, because a
-// worker sends no descriptors. While descriptors may still come (before Seal),
+// policy: recvmsg and write, which block; ppoll in WaitHangup; close. sendmsg is
+// never used, because a worker sends no descriptors. While descriptors may still come (before Seal),
 // each also costs the fcntl(F_GETFL) that os.NewFile makes; it may fail, but
 // must not kill. Nothing is stat-ed, no socket option is read.
 package socketpair
@@ -49,7 +49,7 @@ const WorkerFD = 3
 // New makes a pair. The first end is the supervisor's; the second is to be
 // handed to the worker as descriptor WorkerFD and then closed, or the
 // supervisor never sees the end of the stream. Both are close-on-exec and
-// non-blocking.
+// non-blocking; Worker makes its end blocking again.
 func New() (supervisor ipc.Stream, worker *os.File, err error) {
 	fds, err := pair()
 	if err != nil {

@@ -30,8 +30,9 @@
 // if they are ambient (capabilities(7), Linux 4.3), so the two that the entry
 // code needs are made ambient and dropped there.
 //
-// The supervisor tries the plans in order and stays with the first that spawns;
-// when none does, Refused makes the error for people. Nothing is probed
+// The supervisor tries the plans in order and takes the first that spawns, leaving
+// a refused one alone for a while; when none does, Refused makes the error for
+// people. Nothing is probed
 // beforehand: whether clone succeeds depends on sysctls, LSMs and the count of
 // namespaces alive at that moment, and only clone knows.
 //

@@ -28,8 +28,8 @@
 // glibc reads /proc/sys/vm/overcommit_memory when it shrinks a heap other than
 // the main one (malloc/arena.c, shrink_heap) and older versions read /sys when
 // they count processors for a new heap, so limits/entry limits malloc to the main
-// heap; Go looks for cgroup limits when it recomputes GOMAXPROCS, so the worker
-// sets GOMAXPROCS itself.
+// heap; Go looks for cgroup limits when it recomputes GOMAXPROCS, so the supervisor
+// names a number in the worker's environment.
 //
 // A build with the race detector needs no row more: its runtime allocates with
 // mmap and starts threads like everybody else.
