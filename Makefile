@@ -6,6 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 BIN   := bin/greentic-provision
+PROVIDER := examples/provider-js/dist/provider-js.gtpack
 PACKS := $(patsubst %/,%,$(wildcard testdata/packs/*/))
 # A number of runs, not a time: at the end of a time, go test may report "context
 # deadline exceeded" as a failure (golang/go#75804, fixed in Go 1.27).
@@ -26,6 +27,7 @@ build: ## build both binaries into bin/
 	go build -o bin/ ./cmd/greentic-provision ./cmd/step-worker
 
 packs: $(PACKS:=.gtpack) ## build the fixture packs
+	@go test -count=1 ./internal/packtest -run '^TestFixtures$$' -write $(CURDIR)/testdata/packs
 
 testdata/packs/%.gtpack: build FORCE
 	@$(BIN) pack build testdata/packs/$* --output $@
@@ -55,19 +57,31 @@ fuzz-short: ## run every fuzz target FUZZTIME (20000x)
 	  done; \
 	done
 
-js: build ## build the JavaScript example with npm and run its pack
+js: build ## build the JavaScript examples with npm and run their packs
 	$(MAKE) -C examples/steps-js
 	$(BIN) dry-run setup --pack examples/steps-js/dist/steps-js.gtpack --answers examples/steps-js/answers.json
 	@code=0; $(BIN) dry-run setup --pack examples/steps-js/dist/steps-js.gtpack >/dev/null || code=$$?; \
+	  [ $$code = 4 ] || { echo "without answers: exit code $$code, want 4"; exit 1; }
+	$(MAKE) -C examples/provider-js all test
+	$(BIN) pack verify --pack $(PROVIDER)
+	$(BIN) pack inspect --compile-timeout 10m --pack $(PROVIDER)
+	$(BIN) pack questions --locale de --pack $(PROVIDER)
+	$(BIN) dry-run requirements --pack $(PROVIDER)
+	$(BIN) dry-run setup --pack $(PROVIDER) --answers examples/provider-js/answers.json
+	$(BIN) dry-run setup --via flow --pack $(PROVIDER) --answers examples/provider-js/answers.json
+	$(BIN) dry-run update --pack $(PROVIDER) --state examples/provider-js/state.json --answers examples/provider-js/update.json --json | \
+	  grep -q '"config_patch":{"default_chat_id":"7"}' || { echo "an update plans more than what changes"; exit 1; }
+	$(BIN) dry-run remove --pack $(PROVIDER) --state examples/provider-js/state.json
+	@code=0; $(BIN) dry-run setup --pack $(PROVIDER) >/dev/null || code=$$?; \
 	  [ $$code = 4 ] || { echo "without answers: exit code $$code, want 4"; exit 1; }
 
 bench: ## measure, side by side: in process, sealed worker, spawn, cold start
 	go test -run '^$$' -bench . ./internal/bench
 
 golden: ## rewrite the expected outputs in testdata, for review with git diff
-	go test ./engine ./limits/seccomp/policy ./pack ./render ./cmd/greentic-provision -update
+	go test ./engine ./integrity ./limits/seccomp/policy ./pack ./render ./cmd/greentic-provision -update
 
 clean: ## remove what was built
-	rm -rf bin examples/steps-js/dist examples/steps-js/node_modules testdata/packs/*.gtpack
+	rm -rf bin examples/*-js/dist examples/*-js/node_modules testdata/packs/*.gtpack
 
 .PHONY: help demo test build packs race lint nocgo cgocheck fuzz-short js bench golden clean FORCE

@@ -32,6 +32,19 @@ const (
 	OAuthConsentURL Op = "oauth.consent_url"   // OAuth → ValueReply (Value is the URL)
 	OAuthExchange   Op = "oauth.exchange_code" // OAuth → ValueReply (Value is JSON text)
 	OAuthToken      Op = "oauth.token"         // OAuth → ValueReply (Value is JSON text)
+
+	// Keys of the state store are free text, but config/<scope>/<key> and
+	// secrets/<scope>/<key> are the configuration and the secrets. These need
+	// their own grants as well.
+	StateRead   Op = "state.read"   // Key → ValueReply (Bytes); not_found where there is none
+	StateWrite  Op = "state.write"  // Key, Bytes → {}
+	StateDelete Op = "state.delete" // Key → {}
+
+	MessagingSend Op = "messaging.send" // Key = route, may be empty, Value = payload (JSON text) → {}
+
+	// HTTPSend has no arguments and no reply yet: nothing of a request need leave
+	// the worker to be refused.
+	HTTPSend Op = "http.send"
 )
 
 // Args is the argument object of every operation; each uses the fields it
@@ -55,7 +68,7 @@ type OAuthArgs struct {
 
 // Reply is the reply object of every operation.
 type Reply struct {
-	Found         bool           `json:"found,omitempty"` // config.get, secrets.get
+	Found         bool           `json:"found,omitempty"` // config.get, secrets.get, state.read
 	Value         string         `json:"value,omitempty"`
 	Bytes         []byte         `json:"bytes,omitempty"`
 	Keys          []string       `json:"keys,omitempty"`
@@ -74,11 +87,12 @@ type Code string
 
 // The codes.
 const (
-	Denied   Code = "denied"    // not granted
-	NotFound Code = "not_found" // nothing under that key
-	Invalid  Code = "invalid"   // malformed key or value
-	TooLarge Code = "too_large" // over a documented size
-	Internal Code = "internal"
+	Denied      Code = "denied"      // not granted
+	NotFound    Code = "not_found"   // nothing under that key
+	Invalid     Code = "invalid"     // malformed key or value
+	TooLarge    Code = "too_large"   // over a documented size
+	Unavailable Code = "unavailable" // granted, but there is no such service
+	Internal    Code = "internal"
 )
 
 // Error is a refusal that the guest sees.

@@ -20,20 +20,27 @@ const (
 	GrantSecrets       = "secrets"
 	GrantSubscriptions = "subscriptions"
 	GrantOAuth         = "oauth"
+	GrantState         = "state"
+	GrantMessaging     = "messaging"
+	GrantHTTP          = "http"
 )
 
-// Grants lists every capability: the default, since in a dry run none of them
-// can change anything or show the guest more than the operator put into the
-// state.
+// Grants lists the capabilities that are granted by default, since in a dry run
+// none of them can change anything or show the guest more than the operator put
+// into the state.
 func Grants() []string {
-	return []string{GrantConfig, GrantSecrets, GrantSubscriptions, GrantOAuth}
+	return []string{GrantConfig, GrantSecrets, GrantSubscriptions, GrantOAuth, GrantState, GrantMessaging}
 }
+
+// Grantable lists every capability: the default and the network, which has to be
+// asked for.
+func Grantable() []string { return append(Grants(), GrantHTTP) }
 
 // CheckGrants reports the first name that is no capability.
 func CheckGrants(names []string) error {
 	for _, n := range names {
-		if !slices.Contains(Grants(), n) {
-			return fmt.Errorf("unknown capability %q; there are %s", n, strings.Join(Grants(), ", "))
+		if !slices.Contains(Grantable(), n) {
+			return fmt.Errorf("unknown capability %q; there are %s", n, strings.Join(Grantable(), ", "))
 		}
 	}
 	return nil
@@ -49,6 +56,9 @@ const (
 
 // Config is what a Host needs to know of a run.
 type Config struct {
+	// Mode says whether effects will become real; "" means plan.DryRun. A dry run
+	// has no network, whatever is granted.
+	Mode plan.Mode
 	// Grants lists what the guest may use; nil means Grants(), an empty slice
 	// nothing.
 	Grants []string
@@ -71,6 +81,7 @@ type Config struct {
 //
 // Host is safe for concurrent use, though a run has one step at a time.
 type Host struct {
+	mode          plan.Mode
 	granted       map[string]bool
 	publicBaseURL string
 	callBytes     int
@@ -83,6 +94,8 @@ type Host struct {
 	config        map[string]json.RawMessage
 	secrets       map[string][]byte // by canonical key
 	subscriptions map[string]json.RawMessage
+	state         map[string][]byte // what is neither config nor a secret
+	scopes        map[string]string // the scope of the last write through the state store, by place
 
 	values    map[string]bool // every secret value seen
 	valueList []string        // the same, in the order of appearance
@@ -97,8 +110,15 @@ type record struct {
 	subs    []plan.SubscriptionOp
 	oauth   []plan.OAuthOp
 
-	effects []effect
-	denied  []Op
+	effects  []effect
+	denied   []denial
+	collided []collision
+}
+
+// denial is an operation that was refused and the capability that it lacked.
+type denial struct {
+	op    Op
+	grant string
 }
 
 // secretWrite is the last word on a secret. key is its spelling in that write.
@@ -120,16 +140,22 @@ func NewHost(cfg Config) *Host {
 	if cfg.Grants == nil {
 		cfg.Grants = Grants()
 	}
+	if cfg.Mode == "" {
+		cfg.Mode = plan.DryRun
+	}
 	if cfg.Limits.HostCallBytes == 0 {
 		cfg.Limits.HostCallBytes = limits.Default().HostCallBytes
 	}
 	h := &Host{
+		mode:          cfg.Mode,
 		granted:       map[string]bool{},
 		publicBaseURL: cfg.PublicBaseURL,
 		callBytes:     int(cfg.Limits.HostCallBytes),
 		config:        map[string]json.RawMessage{},
 		secrets:       map[string][]byte{},
 		subscriptions: map[string]json.RawMessage{},
+		state:         map[string][]byte{},
+		scopes:        map[string]string{},
 		values:        map[string]bool{},
 	}
 	for _, g := range cfg.Grants {
@@ -160,7 +186,12 @@ func (h *Host) BeginStep(step plan.Step) {
 // key counts, and the effects name each entry of the patch once, in the order
 // of the writes. A config key that was deleted is null in the patch, the only
 // way the plan's form has to say so; the effect's Op tells it from a null that
-// was set. Diagnostics say which operations were not granted.
+// was set: config.delete, or state.delete through the state store.
+//
+// What has no member in a plan is an effect alone: "state.<key>", and
+// "messaging.<route>" or, for the active session, "messaging". Diagnostics say
+// which operations were refused for want of a capability, and whether two scopes
+// of the state store met in one key.
 func (h *Host) EndStep() (plan.Patch, []plan.Effect, []plan.Diagnostic) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -198,17 +229,31 @@ func (h *Host) EndStep() (plan.Patch, []plan.Effect, []plan.Diagnostic) {
 	}
 
 	var ds []plan.Diagnostic
-	for _, op := range r.denied {
-		grant := op.grant()
-		ds = append(ds, plan.Diagnostic{
-			Severity: plan.Warn,
-			Code:     "CAPABILITY_DENIED",
-			Message:  fmt.Sprintf("the %s step called %s, which is not granted", r.step, op),
-			Hint:     "add " + grant + " to --grant to allow it",
-			Own:      true,
-		})
+	for _, d := range r.denied {
+		ds = append(ds, h.deniedDiagnostic(r.step, d))
+	}
+	if len(r.collided) > 0 {
+		ds = append(ds, collisionDiagnostic(r.step, r.collided))
 	}
 	return p, effects, ds
+}
+
+func (h *Host) deniedDiagnostic(step plan.Step, d denial) plan.Diagnostic {
+	called := string(d.op)
+	if d.grant != d.op.grant() {
+		called += " on " + d.grant
+	}
+	why, hint := "is not granted", "add "+d.grant+" to --grant to allow it"
+	if d.grant == GrantHTTP && h.mode == plan.DryRun {
+		why, hint = "no dry run allows", "network is only available when applying"
+	}
+	return plan.Diagnostic{
+		Severity: plan.Warn,
+		Code:     "CAPABILITY_DENIED",
+		Message:  fmt.Sprintf("the %s step called %s, which %s", step, called, why),
+		Hint:     hint,
+		Own:      true,
+	}
 }
 
 // Merged makes visible to later reads what the response of a step asked for:
@@ -287,11 +332,8 @@ func (h *Host) Call(ctx context.Context, op string, args []byte) ([]byte, error)
 	if len(args) > h.callBytes {
 		return nil, refuse(TooLarge, "the arguments have %d bytes, over the limit of %d", len(args), h.callBytes)
 	}
-	if grant := Op(op).grant(); !h.granted[grant] {
-		if !slices.Contains(h.rec.denied, Op(op)) {
-			h.rec.denied = append(h.rec.denied, Op(op))
-		}
-		return nil, refuse(Denied, "%s is not granted", grant)
+	if err := h.allow(Op(op), Op(op).grant()); err != nil {
+		return nil, err
 	}
 	a, err := decodeArgs(args)
 	if err != nil {
@@ -312,6 +354,21 @@ func (h *Host) Call(ctx context.Context, op string, args []byte) ([]byte, error)
 		return nil, refuse(TooLarge, "the reply has %d bytes, over the limit of %d", len(b), h.callBytes)
 	}
 	return b, nil
+}
+
+// allow refuses an operation for want of a capability, and remembers it for the
+// step's diagnostics.
+func (h *Host) allow(op Op, grant string) error {
+	if h.granted[grant] && (grant != GrantHTTP || h.mode != plan.DryRun) {
+		return nil
+	}
+	if d := (denial{op, grant}); !slices.Contains(h.rec.denied, d) {
+		h.rec.denied = append(h.rec.denied, d)
+	}
+	if grant == GrantHTTP {
+		return refuse(Denied, "http client disabled by policy") // the words of Greentic's runner
+	}
+	return refuse(Denied, "%s is not granted", grant)
 }
 
 // grant is the capability that an operation belongs to.

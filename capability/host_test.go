@@ -161,6 +161,35 @@ func TestCall(t *testing.T) {
 			reply: `{"value":"{\"access_token\":\"dry-run\",\"token_type\":\"Bearer\",\"expires_in\":0,\"dry_run\":true}"}`},
 		{op: "oauth.token", args: `{"oauth":{"provider":"p","subject":"","code":"c"}}`, code: capability.Invalid},
 
+		{op: "state.read", args: `{"key":"config/any scope/region"}`, reply: `{"found":true,"bytes":"ImV1Ig=="}`}, // "eu", with its quotes
+		{op: "state.read", args: `{"key":"config/x/nested"}`, reply: `{"found":true,"bytes":"eyJhIjpbMSwyLjUsbnVsbF19"}`},
+		{op: "state.read", args: `{"key":"config/x/nowhere"}`, code: capability.NotFound},
+		{op: "state.read", args: `{"key":"secrets/x/bot-token"}`, reply: `{"found":true,"bytes":"czNjcjN0LXRva2Vu"}`},
+		{op: "state.read", args: `{"key":"secrets/x/empty"}`, reply: `{"found":true}`},
+		{op: "state.read", args: `{"key":"secrets/x/ "}`, code: capability.Invalid},
+		{op: "state.read", args: `{"key":"region"}`, code: capability.NotFound},
+		{op: "state.read", args: `{"key":"config/region"}`, code: capability.NotFound},
+		{op: "state.read", args: `{"key":"config//region"}`, code: capability.NotFound},
+		{op: "state.read", args: `{"key":"a\u0000b"}`, code: capability.Invalid},
+		{op: "state.read", args: `{}`, code: capability.Invalid},
+		{op: "state.read", args: `{"key":"a","bytes":"AA=="}`, code: capability.Invalid},
+		{op: "state.write", args: `{"key":"config/x/a","bytes":"//8="}`, code: capability.Invalid}, // neither JSON nor text
+		{op: "state.write", args: `{"key":"config/x/a"}`, reply: `{}`},
+		{op: "state.write", args: `{"key":"blob","bytes":"//8="}`, reply: `{}`},
+		{op: "state.write", args: `{"key":"config/x/` + long + `","bytes":"MQ=="}`, code: capability.Invalid},
+		{op: "state.write", args: `{"bytes":"MQ=="}`, code: capability.Invalid},
+		{op: "state.write", args: `{"key":"a","value":"1"}`, code: capability.Invalid},
+		{op: "state.delete", args: `{"key":"config/x/region"}`, reply: `{}`},
+		{op: "state.delete", args: `{"key":"nowhere"}`, reply: `{}`},
+		{op: "state.delete", args: `{}`, code: capability.Invalid},
+
+		{op: "messaging.send", args: `{"key":"ops","value":"{}"}`, reply: `{}`},
+		{op: "messaging.send", args: `{"value":"{}"}`, reply: `{}`},
+		{op: "messaging.send", args: `{"key":"ops","value":"hello"}`, code: capability.Invalid},
+		{op: "messaging.send", args: `{"key":"o\np","value":"{}"}`, code: capability.Invalid},
+		{op: "messaging.send", args: `{"key":"ops"}`, code: capability.Invalid},
+		{op: "http.send", args: `{}`, code: capability.Denied},
+
 		{op: "", args: `{}`, code: capability.Invalid},
 		{op: "config", args: `{}`, code: capability.Invalid},
 		{op: "config.get ", args: `{}`, code: capability.Invalid},
@@ -219,7 +248,7 @@ func TestOperations(t *testing.T) {
 		}
 		return true
 	})
-	if n < 13 {
+	if n < 18 {
 		t.Errorf("only %d operations found in call.go", n)
 	}
 }
@@ -289,6 +318,35 @@ func TestRecord(t *testing.T) {
 				{Op: "start", Provider: "p", Scopes: []string{}},
 			}},
 			effects: []plan.Effect{effect("oauth.consent_url", "oauth_ops[0]"), effect("oauth.consent_url", "oauth_ops[1]")},
+		},
+		"the state store is configuration": {
+			calls: []call{{"state.write", `{"key":"config/provider/url","bytes":"aHR0cHM6Ly94"}`}, {"state.write", `{"key":"config/provider/n","bytes":"IDEuMA=="}`},
+				{"state.write", `{"key":"config/provider/a/b","bytes":""}`}, {"state.delete", `{"key":"config/provider/region"}`}},
+			patch: plan.Patch{ConfigPatch: map[string]json.RawMessage{"url": raw(`"https://x"`), "n": raw("1"), "a/b": raw(`""`), "region": raw("null")}},
+			effects: []plan.Effect{effect("state.write", "config_patch.url"), effect("state.write", "config_patch.n"),
+				effect("state.write", "config_patch.a/b"), effect("state.delete", "config_patch.region")},
+		},
+		"the state store is secrets": {
+			calls: []call{{"state.write", `{"key":"secrets/provider/API-Key","bytes":"eA=="}`}, {"state.delete", `{"key":"secrets/provider/Bot Token"}`}},
+			patch: plan.Patch{SecretsPatch: &plan.SecretsPatch{Set: map[string]plan.Redacted{"API-Key": redacted}, Delete: []string{"Bot Token"}}},
+			effects: []plan.Effect{effect("state.write", "secrets_patch.set.API-Key"),
+				effect("state.delete", "secrets_patch.delete.Bot Token")},
+		},
+		"the last write counts, whichever way it came": {
+			calls: []call{{"state.write", `{"key":"config/provider/a","bytes":"MQ=="}`}, {"config.set", `{"key":"a","value":"2"}`},
+				{"secrets.put", `{"key":"T","bytes":"eA=="}`}, {"state.delete", `{"key":"secrets/provider/t"}`}},
+			patch: plan.Patch{ConfigPatch: map[string]json.RawMessage{"a": raw("2")},
+				SecretsPatch: &plan.SecretsPatch{Set: map[string]plan.Redacted{}, Delete: []string{"t"}}},
+			effects: []plan.Effect{effect("config.set", "config_patch.a"), effect("state.delete", "secrets_patch.delete.t")},
+		},
+		"what else is in the state store has no place in a plan": {
+			calls: []call{{"state.write", `{"key":"cursor","bytes":"eA=="}`}, {"state.write", `{"key":"config/cursor","bytes":"eA=="}`},
+				{"state.write", `{"key":"cursor","bytes":"eQ=="}`}, {"state.delete", `{"key":"gone"}`}},
+			effects: []plan.Effect{effect("state.write", "state.config/cursor"), effect("state.write", "state.cursor"), effect("state.delete", "state.gone")},
+		},
+		"messages": {
+			calls:   []call{{"messaging.send", `{"key":"ops","value":"{}"}`}, {"messaging.send", `{"key":"ops","value":"{}"}`}, {"messaging.send", `{"value":"1"}`}},
+			effects: []plan.Effect{effect("messaging.send", "messaging.ops"), effect("messaging.send", "messaging.ops"), effect("messaging.send", "messaging")},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -410,6 +468,8 @@ func TestGrants(t *testing.T) {
 		"secrets":       {"secrets.get", `{"key":"a"}`},
 		"subscriptions": {"subscriptions.list", `{}`},
 		"oauth":         {"oauth.token", `{"oauth":{"provider":"p","subject":""}}`},
+		"state":         {"state.delete", `{"key":"a"}`},
+		"messaging":     {"messaging.send", `{"value":"1"}`},
 	}
 	if got := slices.Sorted(maps.Keys(ops)); !slices.Equal(got, slices.Sorted(slices.Values(capability.Grants()))) {
 		t.Fatalf("this test knows %v, Grants() gives %v", got, capability.Grants())
@@ -450,9 +510,161 @@ func TestDeniedDiagnostic(t *testing.T) {
 	}
 }
 
+// The network is for applying, and for who asks for it.
+func TestHTTPGrant(t *testing.T) {
+	const disabled = "denied: http client disabled by policy"
+	ungranted := [2]string{"the apply step called http.send, which is not granted", "add http to --grant to allow it"}
+	inDryRun := [2]string{"the apply step called http.send, which no dry run allows", "network is only available when applying"}
+	for name, c := range map[string]struct {
+		cfg        capability.Config
+		err        string
+		diagnostic [2]string // message and hint; empty: none
+	}{
+		"by default":                {capability.Config{}, disabled, inDryRun},
+		"dry run, granted":          {capability.Config{Mode: plan.DryRun, Grants: []string{"http"}}, disabled, inDryRun},
+		"applying, by default":      {capability.Config{Mode: "apply"}, disabled, ungranted},
+		"applying, nothing granted": {capability.Config{Mode: "apply", Grants: []string{}}, disabled, ungranted},
+		"applying, granted":         {capability.Config{Mode: "apply", Grants: []string{"http"}}, "unavailable: this host has no http client", [2]string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := begun(t, c.cfg)
+			for range 2 {
+				if reply, err := call(h, "http.send", `{}`); err == nil || err.Error() != c.err || reply != "" {
+					t.Errorf("got %q, %v", reply, err)
+				}
+			}
+			_, effects, ds := h.EndStep()
+			var want []plan.Diagnostic
+			if c.diagnostic[0] != "" {
+				want = []plan.Diagnostic{{Severity: plan.Warn, Code: "CAPABILITY_DENIED", Message: c.diagnostic[0], Hint: c.diagnostic[1], Own: true}}
+			}
+			if d := cmp.Diff(want, ds); d != "" || len(effects) > 0 {
+				t.Errorf("effects %v, diagnostics (-want +got):\n%s", effects, d)
+			}
+		})
+	}
+}
+
+// The state store is no way around the grants of what is in it.
+func TestStateNeedsBothGrants(t *testing.T) {
+	h := begun(t, capability.Config{Grants: []string{"state", "config"}, State: parse(t, stateJSON)})
+	for _, c := range [][2]string{
+		{"state.read", `{"key":"secrets/x/bot_token"}`}, {"state.read", `{"key":"secrets/y/bot_token"}`},
+		{"state.write", `{"key":"secrets/x/a","bytes":"eA=="}`}, {"state.delete", `{"key":"secrets/x/a"}`},
+	} {
+		if reply, err := call(h, capability.Op(c[0]), c[1]); code(err) != capability.Denied || reply != "" {
+			t.Errorf("%s %s gives %q, %v", c[0], c[1], reply, err)
+		}
+	}
+	must(t, h, "state.read", `{"key":"config/x/region"}`)
+	must(t, h, "state.write", `{"key":"secrets","bytes":"eA=="}`)
+	_, _, ds := h.EndStep()
+	var got []string
+	for _, d := range ds {
+		got = append(got, d.Message+"; "+d.Hint)
+	}
+	if d := cmp.Diff([]string{
+		"the apply step called state.read on secrets, which is not granted; add secrets to --grant to allow it",
+		"the apply step called state.write on secrets, which is not granted; add secrets to --grant to allow it",
+		"the apply step called state.delete on secrets, which is not granted; add secrets to --grant to allow it",
+	}, got); d != "" {
+		t.Errorf("diagnostics (-want +got):\n%s", d)
+	}
+
+	h = begun(t, capability.Config{Grants: []string{"state", "secrets"}, State: parse(t, stateJSON)})
+	if _, err := call(h, "state.read", `{"key":"config/x/region"}`); code(err) != capability.Denied {
+		t.Errorf("configuration without its grant: %v", err)
+	}
+}
+
+// What the state store holds is the same thing that the other interfaces see, and
+// a later step finds it.
+func TestStateOverlay(t *testing.T) {
+	h := begun(t, capability.Config{State: parse(t, stateJSON)})
+	must(t, h, "state.write", `{"key":"config/provider/url","bytes":"aHR0cHM6Ly94"}`)
+	must(t, h, "state.write", `{"key":"secrets/provider/NEW","bytes":"eA=="}`)
+	must(t, h, "state.write", `{"key":"blob","bytes":"AP8="}`)
+	must(t, h, "state.write", `{"key":"text","bytes":"eyAiYSI6MX0="}`)
+	must(t, h, "state.write", `{"key":"gone","bytes":"eA=="}`)
+	must(t, h, "state.delete", `{"key":"gone"}`)
+	must(t, h, "state.delete", `{"key":"secrets/provider/bot_token"}`)
+	must(t, h, "config.set", `{"key":"z","value":"[1]"}`)
+	h.EndStep()
+	h.BeginStep(plan.Summary)
+	for _, c := range [][3]string{
+		{"config.get", `{"key":"url"}`, `{"found":true,"value":"\"https://x\""}`},
+		{"secrets.get", `{"key":"new"}`, `{"found":true,"bytes":"eA=="}`},
+		{"secrets.get", `{"key":"bot_token"}`, `{}`},
+		{"state.read", `{"key":"config/other/url"}`, `{"found":true,"bytes":"Imh0dHBzOi8veCI="}`},
+		{"state.read", `{"key":"config/other/z"}`, `{"found":true,"bytes":"WzFd"}`},
+		{"state.read", `{"key":"secrets/other/new"}`, `{"found":true,"bytes":"eA=="}`},
+		{"state.read", `{"key":"blob"}`, `{"found":true,"bytes":"AP8="}`},
+		{"state.read", `{"key":"text"}`, `{"found":true,"bytes":"eyAiYSI6MX0="}`},
+	} {
+		if got := must(t, h, capability.Op(c[0]), c[1]); got != c[2] {
+			t.Errorf("%s %s gives %s, want %s", c[0], c[1], got, c[2])
+		}
+	}
+	if _, err := call(h, "state.read", `{"key":"gone"}`); err == nil || err.Error() != "not_found: state key not found" {
+		t.Errorf("a deleted key: %v", err)
+	}
+}
+
+// A plan has one place for a key: who uses two scopes is told.
+func TestScopesCollide(t *testing.T) {
+	write := func(key string) [2]string { return [2]string{"state.write", `{"key":"` + key + `","bytes":"MQ=="}`} }
+	remove := func(key string) [2]string { return [2]string{"state.delete", `{"key":"` + key + `"}`} }
+	const last = "the last write counts"
+	for name, c := range map[string]struct {
+		calls         [][2]string
+		message, path string // empty: no diagnostic
+	}{
+		"one scope":               {calls: [][2]string{write("config/a/k"), write("config/a/k"), write("config/a/l"), remove("config/a/k")}},
+		"other keys":              {calls: [][2]string{write("config/a/k"), write("config/b/l"), write("secrets/b/k"), write("blob/a/k"), write("blob/b/k")}},
+		"no scope":                {calls: [][2]string{write("config/a/k"), {"config.set", `{"key":"k","value":"1"}`}}},
+		"reading":                 {calls: [][2]string{write("config/a/k"), {"state.read", `{"key":"config/b/k"}`}}},
+		"two scopes":              {[][2]string{write("config/a/k"), write("config/b/k")}, `the apply step wrote one key under the scopes "a" and "b"; ` + last, "config_patch.k"},
+		"deleting is writing":     {[][2]string{write("config/a/k"), remove("config/b/k")}, `the apply step wrote one key under the scopes "a" and "b"; ` + last, "config_patch.k"},
+		"a secret, two names":     {[][2]string{write("secrets/a/K-1"), write("secrets/b/k_1")}, `the apply step wrote one key under the scopes "a" and "b"; ` + last, "secrets_patch.set.k_1"},
+		"two secrets are gone":    {[][2]string{remove("secrets/a/k"), remove("secrets/b/k")}, `the apply step wrote one key under the scopes "a" and "b"; ` + last, "secrets_patch.delete.k"},
+		"to and fro":              {[][2]string{write("config/a/k"), write("config/b/k"), write("config/a/k")}, `the apply step wrote one key under the scopes "a" and "b"; ` + last, "config_patch.k"},
+		"two keys":                {[][2]string{write("config/a/k"), write("config/b/k"), write("config/a/l"), write("config/b/l")}, `the apply step wrote one key under the scopes "a" and "b"; ` + last + ` (and so for 1 other)`, "config_patch.k"},
+		"what a refusal does not": {calls: [][2]string{write("config/a/k"), {"state.write", `{"key":"config/b/k","bytes":"/w=="}`}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := begun(t, capability.Config{})
+			for _, cl := range c.calls {
+				call(h, capability.Op(cl[0]), cl[1])
+			}
+			_, _, ds := h.EndStep()
+			var want []plan.Diagnostic
+			if c.message != "" {
+				want = []plan.Diagnostic{{Severity: plan.Warn, Code: "STATE_KEY_SCOPES_COLLIDE", Message: c.message, Path: c.path,
+					Hint: "a plan has one value for a key, whatever its scope; give the keys different names"}}
+			}
+			if d := cmp.Diff(want, ds); d != "" {
+				t.Errorf("diagnostics (-want +got):\n%s", d)
+			}
+		})
+	}
+	t.Run("across steps", func(t *testing.T) {
+		h := begun(t, capability.Config{})
+		must(t, h, "state.write", `{"key":"config/a/k","bytes":"MQ=="}`)
+		h.EndStep()
+		h.BeginStep(plan.Summary)
+		must(t, h, "state.write", `{"key":"config/b/k","bytes":"MQ=="}`)
+		if _, _, ds := h.EndStep(); len(ds) != 1 || ds[0].Code != "STATE_KEY_SCOPES_COLLIDE" {
+			t.Errorf("diagnostics %v", ds)
+		}
+	})
+}
+
 func TestCheckGrants(t *testing.T) {
-	if err := capability.CheckGrants(capability.Grants()); err != nil {
+	if err := capability.CheckGrants(capability.Grantable()); err != nil {
 		t.Error(err)
+	}
+	if slices.Contains(capability.Grants(), capability.GrantHTTP) {
+		t.Error("the network is granted by default")
 	}
 	if err := capability.CheckGrants([]string{"config", "network"}); err == nil || !strings.Contains(err.Error(), `"network"`) {
 		t.Error(err)
@@ -468,7 +680,11 @@ func TestSecrets(t *testing.T) {
 	if _, err := call(h, "secrets.put", `{"key":"","bytes":"cmVmdXNlZA=="}`); err == nil {
 		t.Error("stored under an empty key")
 	}
-	want := []string{"alpha", " beta\n", "gamma", "delta", "c0de"}
+	must(t, h, "state.write", `{"key":"secrets/provider/E","bytes":"ZXBzaWxvbg=="}`)
+	must(t, h, "state.write", `{"key":"secrets/provider/E","bytes":"InpldGEi"}`) // "zeta", in quotes
+	must(t, h, "state.write", `{"key":"secrets/eta","bytes":"ZXRh"}`)
+	must(t, h, "state.write", `{"key":"config/provider/E","bytes":"dGhldGE="}`)
+	want := []string{"alpha", " beta\n", "gamma", "delta", "c0de", "epsilon", `"zeta"`, "zeta", "eta"}
 	if got := h.Secrets(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -520,6 +736,9 @@ func TestRunIsBounded(t *testing.T) {
 			"subscriptions.upsert": `{"key":"a","value":"{}"}`,
 			"oauth.consent_url":    `{"oauth":{"provider":"p","subject":""}}`,
 			"oauth.exchange_code":  `{"oauth":{"provider":"p","subject":"","code":"c"}}`,
+			"state.write":          `{"key":"a"}`,
+			"state.delete":         `{"key":"a"}`,
+			"messaging.send":       `{"value":"1"}`,
 		} {
 			if _, err := call(h, op, args); code(err) != capability.TooLarge {
 				t.Errorf("%s after the last write: %v", op, err)
@@ -634,9 +853,12 @@ func TestOverlayModel(t *testing.T) {
 
 func FuzzCall(f *testing.F) {
 	for _, op := range []string{"config.get", "config.set", "config.delete", "config.list", "secrets.get", "secrets.put", "secrets.delete",
-		"subscriptions.list", "subscriptions.upsert", "subscriptions.delete", "oauth.consent_url", "oauth.exchange_code", "oauth.token", "x"} {
+		"subscriptions.list", "subscriptions.upsert", "subscriptions.delete", "oauth.consent_url", "oauth.exchange_code", "oauth.token",
+		"state.read", "state.write", "state.delete", "messaging.send", "http.send", "x"} {
 		f.Add(op, []byte(`{"key":"a","value":"{\"b\":[1e400]}"}`))
 		f.Add(op, []byte(`{"key":"a","bytes":"eA=="}`))
+		f.Add(op, []byte(`{"key":"config/a/b","bytes":"eyJiIjpbMV19"}`))
+		f.Add(op, []byte(`{"key":"secrets/a/b","bytes":"Ingi"}`))
 		f.Add(op, []byte(`{"oauth":{"provider":"p","subject":"s","scopes":["a"],"code":"c","redirect_path":"/x","extra":"{}"}}`))
 	}
 	f.Fuzz(func(t *testing.T, op string, args []byte) {

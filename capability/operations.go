@@ -40,6 +40,13 @@ var operations = map[Op]operation{
 	OAuthConsentURL: {oauth: true, run: (*Host).oauthConsentURL},
 	OAuthExchange:   {oauth: true, run: (*Host).oauthExchange},
 	OAuthToken:      {oauth: true, run: (*Host).oauthToken},
+
+	StateRead:   {key: true, run: (*Host).stateRead},
+	StateWrite:  {key: true, bytes: true, run: (*Host).stateWrite},
+	StateDelete: {key: true, run: (*Host).stateDelete},
+
+	MessagingSend: {key: true, value: true, run: (*Host).messagingSend},
+	HTTPSend:      {run: (*Host).httpSend},
 }
 
 // decodeArgs reads an argument object strictly. Nesting is bounded by the shape
@@ -91,12 +98,16 @@ func (h *Host) configSet(a Args) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	if err := h.charge(len(a.Key) + len(v)); err != nil {
+	return h.setConfig(ConfigSet, a.Key, v)
+}
+
+func (h *Host) setConfig(op Op, key string, v json.RawMessage) (Reply, error) {
+	if err := h.charge(len(key) + len(v)); err != nil {
 		return Reply{}, err
 	}
-	h.config[a.Key] = v
-	h.rec.config[a.Key] = v
-	h.did(ConfigSet, plan.TargetConfig+a.Key, "config."+a.Key)
+	h.config[key] = v
+	h.rec.config[key] = v
+	h.did(op, plan.TargetConfig+key, configPlace(key))
 	return Reply{}, nil
 }
 
@@ -104,14 +115,22 @@ func (h *Host) configDelete(a Args) (Reply, error) {
 	if why := checkKey(a.Key); why != "" {
 		return Reply{}, refuse(Invalid, "%s", why)
 	}
-	if err := h.charge(len(a.Key)); err != nil {
+	return h.dropConfig(ConfigDelete, a.Key)
+}
+
+func (h *Host) dropConfig(op Op, key string) (Reply, error) {
+	if err := h.charge(len(key)); err != nil {
 		return Reply{}, err
 	}
-	delete(h.config, a.Key)
-	h.rec.config[a.Key] = json.RawMessage("null")
-	h.did(ConfigDelete, plan.TargetConfig+a.Key, "config."+a.Key)
+	delete(h.config, key)
+	h.rec.config[key] = json.RawMessage("null")
+	h.did(op, plan.TargetConfig+key, configPlace(key))
 	return Reply{}, nil
 }
+
+// The places of effects (effect.place).
+func configPlace(key string) string   { return "config." + key }
+func secretPlace(canon string) string { return "secrets." + canon }
 
 func (h *Host) configList(a Args) (Reply, error) {
 	if why := checkText(a.Key, MaxKey); why != "" {
@@ -141,13 +160,17 @@ func (h *Host) secretsPut(a Args) (Reply, error) {
 	if why != "" {
 		return Reply{}, refuse(Invalid, "%s", why)
 	}
-	if err := h.charge(len(a.Key) + len(a.Bytes)); err != nil {
+	return h.putSecret(SecretsPut, canon, a.Key, a.Bytes)
+}
+
+func (h *Host) putSecret(op Op, canon, key string, v []byte) (Reply, error) {
+	if err := h.charge(len(key) + len(v)); err != nil {
 		return Reply{}, err
 	}
-	h.secrets[canon] = a.Bytes
-	h.seen(string(a.Bytes))
-	h.rec.secrets[canon] = secretWrite{key: a.Key}
-	h.did(SecretsPut, plan.TargetSecretSet+a.Key, "secrets."+canon)
+	h.secrets[canon] = v
+	h.seen(string(v))
+	h.rec.secrets[canon] = secretWrite{key: key}
+	h.did(op, plan.TargetSecretSet+key, secretPlace(canon))
 	return Reply{}, nil
 }
 
@@ -156,12 +179,16 @@ func (h *Host) secretsDelete(a Args) (Reply, error) {
 	if why != "" {
 		return Reply{}, refuse(Invalid, "%s", why)
 	}
-	if err := h.charge(len(a.Key)); err != nil {
+	return h.dropSecret(SecretsDelete, canon, a.Key)
+}
+
+func (h *Host) dropSecret(op Op, canon, key string) (Reply, error) {
+	if err := h.charge(len(key)); err != nil {
 		return Reply{}, err
 	}
 	delete(h.secrets, canon)
-	h.rec.secrets[canon] = secretWrite{key: a.Key, deleted: true}
-	h.did(SecretsDelete, plan.TargetSecretDelete+a.Key, "secrets."+canon)
+	h.rec.secrets[canon] = secretWrite{key: key, deleted: true}
+	h.did(op, plan.TargetSecretDelete+key, secretPlace(canon))
 	return Reply{}, nil
 }
 
@@ -345,6 +372,31 @@ func (h *Host) oauthToken(a Args) (Reply, error) {
 		return Reply{}, refuse(Invalid, "the operation takes no code, redirect path and extra parameters")
 	}
 	return Reply{Value: tokenSet}, nil
+}
+
+// messagingSend has no member in a plan: the message is an effect alone.
+func (h *Host) messagingSend(a Args) (Reply, error) {
+	if why := checkText(a.Key, MaxKey); why != "" {
+		return Reply{}, refuse(Invalid, "route: %s", why)
+	}
+	v, err := value(*a.Value)
+	if err != nil {
+		return Reply{}, err
+	}
+	if err := h.charge(len(a.Key) + len(v)); err != nil {
+		return Reply{}, err
+	}
+	target := "messaging" // the active session
+	if a.Key != "" {
+		target += "." + a.Key
+	}
+	h.did(MessagingSend, target, "")
+	return Reply{}, nil
+}
+
+// httpSend is reached where policy allows the network, which no dry run does.
+func (h *Host) httpSend(Args) (Reply, error) {
+	return Reply{}, refuse(Unavailable, "this host has no http client")
 }
 
 // value reads JSON text from a guest and gives its canonical form.

@@ -60,12 +60,12 @@ func TestSelect(t *testing.T) {
 		"version is no matter":        {types: exports("greentic:provision-step/step@9.9.9-rc.1", fn("run", run)), want: contract.NameComponent},
 		"no version":                  {types: exports("greentic:provision-step/step", fn("run", run)), want: contract.NameComponent},
 		"more functions beside it":    {types: exports("greentic:provision-step/step@1.0.0", fn("other", twoParams), fn("run", run)), want: contract.NameComponent},
-		"another interface":           {types: exports("greentic:provision-step/steps@1.0.0", fn("run", run)), part: "does not export greentic:provision-step/step; exports: greentic:provision-step/steps@1.0.0; imports: none"},
-		"world-level run":             {types: component.Types{Layer: component.LayerComponent, Exports: []component.Item{fn("run", run)}}, part: "does not export"},
-		"a function by that name":     {types: component.Types{Layer: component.LayerComponent, Exports: []component.Item{fn("greentic:provision-step/step", run)}}, part: "does not export"},
+		"another interface":           {types: exports("greentic:provision-step/steps@1.0.0", fn("run", run)), part: "exports no interface that provisioning knows; exports: greentic:provision-step/steps@1.0.0; imports: none"},
+		"world-level run":             {types: component.Types{Layer: component.LayerComponent, Exports: []component.Item{fn("run", run)}}, part: "exports no interface"},
+		"a function by that name":     {types: component.Types{Layer: component.LayerComponent, Exports: []component.Item{fn("greentic:provision-step/step", run)}}, part: "exports no interface"},
 		"wrong parameters":            {types: exports("greentic:provision-step/step@1.0.0", fn("run", twoParams)), part: "greentic:provision-step/step@1.0.0#run is func(string, string) -> result<string, record {code: string, message: string}>, expected func(string) -> result<"},
 		"wrong field name":            {types: exports("greentic:provision-step/step@1.0.0", fn("run", otherRecord)), part: "kode"},
-		"run is missing":              {types: exports("greentic:provision-step/step@1.0.0"), part: "the provisioning function is missing: greentic:provision-step/step@1.0.0#run is absent, expected func(string) -> "},
+		"run is missing":              {types: exports("greentic:provision-step/step@1.0.0"), part: "a function of the contract is missing: greentic:provision-step/step@1.0.0#run is absent, expected func(string) -> "},
 		"run is a type":               {types: exports("greentic:provision-step/step@1.0.0", component.Item{Name: "run", Kind: component.ItemType}), part: "missing"},
 		"nothing at all":              {types: component.Types{Layer: component.LayerComponent}, part: "exports: none; imports: none"},
 		"core":                        {types: coreTypes(pair, pair), want: contract.NameCore},
@@ -80,7 +80,7 @@ func TestSelect(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, err := contract.Select(c.types)
 			if c.want != "" {
-				if err != nil || got.Name() != c.want {
+				if err != nil || len(got) != 1 || got[0].Name() != c.want || !slices.Equal(got[0].Actions(), []contract.Action{contract.ActStep}) {
 					t.Fatalf("got %v, %v; want %s", got, err, c.want)
 				}
 				return
@@ -97,14 +97,11 @@ func TestSelect(t *testing.T) {
 func TestSelectAmongVersions(t *testing.T) {
 	types := exports("greentic:provision-step/step@2.0.0", fn("run", &component.Func{}))
 	types.Exports = append(types.Exports, exports("greentic:provision-step/step@1.0.0", fn("run", run)).Exports...)
-	c, err := contract.Select(types)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := pick(t, types, contract.ActStep)
 	inst := &instance{call: func(path []string, _ []component.Value) (component.Value, error) {
 		return component.Ok(path[0] + " " + path[1]), nil
 	}}
-	out, err := c.Run(t.Context(), inst, nil, 100)
+	out, err := c.Run(t.Context(), inst, contract.ActStep, nil, 100)
 	if err != nil || string(out) != "greentic:provision-step/step@1.0.0 run" {
 		t.Errorf("called %q, %v", out, err)
 	}
@@ -173,17 +170,24 @@ func (in *instance) GrowMemory(name string, pages uint64) error {
 
 func (in *instance) Close() { in.closed = true }
 
-func pick(t *testing.T, types component.Types) contract.Contract {
+// pick gives the contract that an action of a program goes through.
+func pick(t testing.TB, types component.Types, action contract.Action) contract.Contract {
 	t.Helper()
-	c, err := contract.Select(types)
+	all, err := contract.Select(types)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c
+	for _, c := range all {
+		if slices.Contains(c.Actions(), action) {
+			return c
+		}
+	}
+	t.Fatalf("no contract of %v does %s", all, action)
+	return nil
 }
 
 func TestComponentRun(t *testing.T) {
-	c := pick(t, exports("greentic:provision-step/step@1.0.0", fn("run", run)))
+	c := pick(t, exports("greentic:provision-step/step@1.0.0", fn("run", run)), contract.ActStep)
 	trap := &component.Trap{Code: component.TrapUnreachable, Message: "boom"}
 	long := strings.Repeat("é", 5000)
 	for name, tc := range map[string]struct {
@@ -212,7 +216,7 @@ func TestComponentRun(t *testing.T) {
 				}
 				return tc.v, tc.err
 			}}
-			out, err := c.Run(t.Context(), inst, []byte(`{"step":"collect"}`), 20)
+			out, err := c.Run(t.Context(), inst, contract.ActStep, []byte(`{"step":"collect"}`), 20)
 			check(t, out, err, tc.want, tc.is)
 			if inst.closed {
 				t.Error("the instance was closed by a borrower")
@@ -275,7 +279,7 @@ func TestGuestErrorIsEscaped(t *testing.T) {
 func echo(_ *instance, args []int32) ([]int32, error) { return args, nil }
 
 func TestCoreRun(t *testing.T) {
-	c := pick(t, coreTypes(pair, pair))
+	c := pick(t, coreTypes(pair, pair), contract.ActStep)
 	const page = 65536
 	big := strings.Repeat("x", page+1)
 	trap := &component.Trap{Code: component.TrapStack}
@@ -315,7 +319,7 @@ func TestCoreRun(t *testing.T) {
 			if tc.size >= 4 {
 				copy(inst.mem[tc.size-4:], "data")
 			}
-			out, err := c.Run(t.Context(), inst, []byte(tc.request), 2*page)
+			out, err := c.Run(t.Context(), inst, contract.ActStep, []byte(tc.request), 2*page)
 			check(t, out, err, tc.want, tc.is)
 		})
 	}
@@ -324,7 +328,7 @@ func TestCoreRun(t *testing.T) {
 // The module's own data, also at upstream's offset, is left alone when the
 // memory can grow, and the answer is no view into the guest.
 func TestCoreRunKeepsDataApart(t *testing.T) {
-	c := pick(t, coreTypes(pair, pair))
+	c := pick(t, coreTypes(pair, pair), contract.ActStep)
 	before := bytes.Repeat([]byte("d"), 65536)
 	inst := &instance{mem: slices.Clone(before), maximum: 1 << 20, core: func(in *instance, args []int32) ([]int32, error) {
 		if args[0] != 65536 || args[1] != 3 {
@@ -335,7 +339,7 @@ func TestCoreRunKeepsDataApart(t *testing.T) {
 		}
 		return []int32{0, 4}, nil
 	}}
-	out, err := c.Run(t.Context(), inst, []byte("abc"), 100)
+	out, err := c.Run(t.Context(), inst, contract.ActStep, []byte("abc"), 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -351,8 +355,8 @@ func FuzzCoreRun(f *testing.F) {
 	f.Fuzz(func(t *testing.T, request []byte, ptr, size uint32, pages, maximum uint16) {
 		inst := &instance{mem: make([]byte, int(pages%8)*65536), maximum: int(maximum%16) * 65536,
 			core: func(*instance, []int32) ([]int32, error) { return []int32{int32(ptr), int32(size)}, nil }}
-		c := pick(t, coreTypes(pair, pair))
-		out, err := c.Run(t.Context(), inst, request, 1000)
+		c := pick(t, coreTypes(pair, pair), contract.ActStep)
+		out, err := c.Run(t.Context(), inst, contract.ActStep, request, 1000)
 		if err != nil && out != nil {
 			t.Fatalf("both an answer and an error: %q, %v", out, err)
 		}
@@ -371,14 +375,15 @@ func Example() {
 		{Name: "run", Kind: component.ItemCoreFunc, Core: &component.CoreFunc{
 			Params: []string{"i32", "i32"}, Results: []string{"i32", "i32"}}},
 	}}
-	c, err := contract.Select(types)
+	contracts, err := contract.Select(types)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
+	c := contracts[0]
 	// A scripted guest that gives back what it was given.
 	inst := &instance{mem: make([]byte, 65536), maximum: 1 << 20, core: echo}
-	out, err := c.Run(context.Background(), inst, []byte(`{"step":"summary"}`), 1<<20)
+	out, err := c.Run(context.Background(), inst, contract.ActStep, []byte(`{"step":"summary"}`), 1<<20)
 	fmt.Println(c.Name(), string(out), err)
 	// Output: core-step {"step":"summary"} <nil>
 }

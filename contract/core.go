@@ -23,7 +23,7 @@ const (
 // core is the contract of a core module.
 type core struct{}
 
-func selectCore(t component.Types) (Contract, error) {
+func selectCore(t component.Types) ([]Contract, error) {
 	if len(t.Imports) > 0 {
 		return nil, newMismatch(t, "a core module may not import anything")
 	}
@@ -36,12 +36,12 @@ func selectCore(t component.Types) (Contract, error) {
 	}
 	pair := []string{"i32", "i32"}
 	if !slices.Equal(run.Core.Params, pair) || !slices.Equal(run.Core.Results, pair) {
-		m := newMismatch(t, "the provisioning function has another type")
+		m := newMismatch(t, "a function of the contract has another type")
 		m.Function, m.Expected = coreRun, coreType
 		m.Found = component.Quote(fmt.Sprintf("(%s) -> (%s)", valtypes(run.Core.Params), valtypes(run.Core.Results)), maxType)
 		return nil, m
 	}
-	return core{}, nil
+	return []Contract{core{}}, nil
 }
 
 // valtypes writes a list of core types, cut to a size worth reading.
@@ -62,7 +62,12 @@ func valtypes(ts []string) string {
 
 func (core) Name() string { return NameCore }
 
-func (core) Run(ctx context.Context, inst component.Instance, request []byte, maxOutput int) ([]byte, error) {
+func (core) Actions() []Action { return []Action{ActStep} }
+
+func (c core) Run(ctx context.Context, inst component.Instance, action Action, request []byte, maxOutput int) ([]byte, error) {
+	if action != ActStep {
+		return nil, unknownAction(c, action)
+	}
 	ptr, err := place(inst, request)
 	if err != nil {
 		return nil, err

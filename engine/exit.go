@@ -14,7 +14,7 @@ const (
 	ExitOK          = 0   // a complete plan, no error diagnostics
 	ExitFault       = 1   // our side broke
 	ExitUsage       = 2   // flags, unreadable files, malformed or too large answers
-	ExitPack        = 3   // the pack is malformed or unsafe, or no step of it can be run
+	ExitPack        = 3   // the pack is malformed, unsafe or not what it says of itself, or cannot be run
 	ExitDiagnostics = 4   // errors: the pack's steps reported them, or its plan cannot be reviewed
 	ExitStopped     = 5   // a step was stopped
 	ExitIsolation   = 6   // a wall could not be raised

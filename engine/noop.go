@@ -3,17 +3,27 @@ package engine
 import (
 	"context"
 
+	"github.com/greentic-ai/greentic-provision/contract"
 	"github.com/greentic-ai/greentic-provision/limits"
 )
 
-// Noop is a StepRunner that runs nothing: every step answers with an empty
-// object. It is for checking a pack and a set of inputs without a sandbox.
+// Noop is a StepRunner that runs nothing: every component does every action and
+// answers with an empty object. It is for checking a pack and a set of inputs
+// without a sandbox.
 var Noop StepRunner = noop{}
 
 type noop struct{}
 
 // NoopContract is what Noop gives as the contract of a step.
 const NoopContract = "noop"
+
+// Examine says that the component runs steps.
+func (noop) Examine(context.Context, int, string) (Examined, error) {
+	return Examined{
+		Reply:     Reply{Verdict: limits.OK},
+		Contracts: []Spoken{{Name: NoopContract, Actions: []contract.Action{contract.ActStep, contract.ActInvoke}}},
+	}, nil
+}
 
 // RunStep answers {}.
 func (noop) RunStep(ctx context.Context, call Call) (Reply, error) {

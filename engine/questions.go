@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/greentic-ai/greentic-provision/plan"
+	"github.com/greentic-ai/greentic-provision/qa"
 )
 
 // Question is something that a step asks and that the answers do not answer. Its
@@ -151,6 +152,44 @@ func question(step plan.Step, id, kind string, m map[string]any) Question {
 		}
 	}
 	return q
+}
+
+// formOf makes a form of a step's questions, which are a specification or, in a
+// card or list of the step's own choosing, whatever OpenQuestions finds there. It is
+// nil without any.
+func formOf(questions json.RawMessage) *qa.Form {
+	if f, _, err := qa.ParseSpec(questions, nil); err == nil && len(f.Questions) > 0 {
+		return f
+	}
+	f := &qa.Form{Mode: ModeSetup}
+	seen := map[string]bool{}
+	eachQuestion(decode(questions), func(id, kind string, m map[string]any) {
+		if seen[id] || len(f.Questions) == qa.MaxQuestions {
+			return
+		}
+		seen[id] = true
+		open := question(plan.Collect, id, kind, m)
+		q := qa.Question{ID: id, Label: open.Label, Kind: qa.KindText, Required: open.Required, Secret: open.Type == "password",
+			Placeholder: first(m, "placeholder"), Origin: qa.FromComponent}
+		switch kind {
+		case "toggle", "bool", "boolean":
+			q.Kind = qa.KindBoolean
+		case "number", "integer":
+			q.Kind = qa.KindNumber
+		}
+		for _, c := range open.Choices {
+			q.Kind = qa.KindChoice
+			q.Choices = append(q.Choices, qa.Choice{Title: c.Title, Value: c.Value})
+		}
+		if open.Default != "" && q.Kind != qa.KindBoolean && q.Kind != qa.KindNumber {
+			q.Default = raw(open.Default)
+		}
+		f.Questions = append(f.Questions, q)
+	})
+	if len(f.Questions) == 0 {
+		return nil
+	}
+	return f
 }
 
 // first gives the first of some members that is a string with something in it.

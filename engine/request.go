@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/greentic-ai/greentic-provision/limits"
+	"github.com/greentic-ai/greentic-provision/pack"
 	"github.com/greentic-ai/greentic-provision/plan"
 )
 
@@ -15,10 +16,11 @@ import (
 const RequestContract = "greentic:provision-step@1.0.0"
 
 // request is what a step is given; docs/contract.md describes it. It is what
-// Greentic's own runner gives, with contract and mode added.
+// Greentic's own runner gives, with contract, entry and mode added.
 type request struct {
 	Contract string       `json:"contract"`
 	Step     plan.Step    `json:"step"`
+	Entry    pack.Entry   `json:"entry"`
 	Mode     plan.Mode    `json:"mode"`
 	Inputs   plan.Inputs  `json:"inputs"`
 	State    requestState `json:"state"`
@@ -98,14 +100,16 @@ func tooLarge(size int, limit limits.Bytes) error {
 	}
 }
 
-// seed makes the guest's randomness: the same for the same pack, inputs and
-// step, and unrelated otherwise.
-func seed(packDigest string, in plan.Inputs, step plan.Step) ([32]byte, error) {
+// seed makes the guest's randomness: the same for the same pack, inputs and call
+// (the n-th of a step, of a node where there is one), and unrelated otherwise.
+func seed(packDigest string, in plan.Inputs, step plan.Step, node string, n int) ([32]byte, error) {
 	b, err := plan.Canonical(struct {
 		Purpose string      `json:"purpose"`
 		Pack    string      `json:"pack"`
 		Step    plan.Step   `json:"step"`
+		Node    string      `json:"node"`
+		Call    int         `json:"call"`
 		Inputs  plan.Inputs `json:"inputs"`
-	}{"greentic-provision seed 1", packDigest, step, in})
+	}{"greentic-provision seed 2", packDigest, step, node, n, in})
 	return sha256.Sum256(b), err
 }

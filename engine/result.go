@@ -2,12 +2,14 @@ package engine
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/pack"
 	"github.com/greentic-ai/greentic-provision/plan"
+	"github.com/greentic-ai/greentic-provision/qa"
 )
 
 // Result is what a run gives. In canonical JSON (plan.Canonical) it is the same
@@ -31,18 +33,26 @@ type Result struct {
 	// Volatile is what differs between two runs of the same.
 	Volatile Volatile `json:"-"`
 
+	// Form has the questions that the step collect asked, nil when it asked none;
+	// Spec is the component's own word for them, where it has questions of its own.
+	Form *qa.Form        `json:"-"`
+	Spec json.RawMessage `json:"-"`
+
 	answers json.RawMessage // for OpenQuestions; never written
 }
 
 // PackIdentity says which pack ran.
 type PackIdentity struct {
-	ID         string       `json:"id"`
-	Version    string       `json:"version"`
-	Digest     string       `json:"digest"`
-	Form       pack.Form    `json:"form"`
-	Generation string       `json:"generation"`
-	Flow       string       `json:"flow"`
-	Pattern    pack.Pattern `json:"pattern"`
+	ID         string     `json:"id"`
+	Version    string     `json:"version"`
+	Digest     string     `json:"digest"`
+	Form       pack.Form  `json:"form"`
+	Generation string     `json:"generation"`
+	Entry      pack.Entry `json:"entry"`
+	Flow       string     `json:"flow"`
+	Via        pack.Via   `json:"via"`        // "" when nothing was run
+	Why        string     `json:"why"`        // why that way
+	Unverified bool       `json:"unverified"` // ran although its bytes are not what it says of them
 }
 
 // InputsIdentity says for whom the pack ran. Answers are left out: they hold
@@ -58,6 +68,8 @@ type InputsIdentity struct {
 // that an earlier step kept from running, have none.
 type StepResult struct {
 	Step      plan.Step       `json:"step"`
+	Node      string          `json:"node,omitempty"`      // of a flow,
+	Operation string          `json:"operation,omitempty"` // and what it asks its component for
 	Output    StepOutput      `json:"output"`
 	Verdict   limits.Verdict  `json:"verdict"`
 	Observer  limits.Observer `json:"observer"`
@@ -90,6 +102,7 @@ type Volatile struct {
 // StepTiming is how long a step took.
 type StepTiming struct {
 	Step   plan.Step
+	Node   string
 	Timing Timing
 }
 
@@ -168,14 +181,39 @@ func (r *Result) scrub(s *plan.Scrubber) {
 	in.PublicBaseURL = optional(in.PublicBaseURL)
 	t := &in.Tenant
 	t.Environment, t.Tenant, t.Team, t.User = optional(t.Environment), optional(t.Tenant), optional(t.Team), optional(t.User)
+	r.Spec = s.ScrubJSON(r.Spec)
+	scrubForm(s, r.Form)
 	for i := range r.StepResults {
 		sr := &r.StepResults[i]
 		sr.Output = scrubOutput(s, sr.Output)
-		sr.Contract = text(sr.Contract, maxName)
+		sr.Contract, sr.Node, sr.Operation = text(sr.Contract, maxName), bound(sr.Node, maxName), text(sr.Operation, maxName)
+		if sr.Component.Path = bound(sr.Component.Path, maxPath); sr.Component.SHA256 == "" {
+			sr.Component.Path = text(sr.Component.Path, maxPath) // what a template of a flow names
+		}
 		logs := make([]LogLine, len(sr.Logs))
 		for j, l := range sr.Logs {
 			logs[j] = LogLine{Level: text(l.Level, maxName), Text: scrubLine(s, l.Text, maxLine)}
 		}
 		sr.Logs = logs
+	}
+}
+
+// scrubForm scrubs what a form shows. Ids, and the values to choose from, are what
+// answers are told apart by and stay.
+func scrubForm(s *plan.Scrubber, f *qa.Form) {
+	if f == nil {
+		return
+	}
+	f.Title, f.Description = s.Scrub(f.Title), s.Scrub(f.Description)
+	for i := range f.Questions {
+		q := &f.Questions[i]
+		for _, t := range []*string{&q.Label, &q.Help, &q.Placeholder, &q.Group, &q.Error, &q.DocsURL} {
+			*t = s.Scrub(*t)
+		}
+		q.Default = s.ScrubJSON(q.Default)
+		q.Choices = slices.Clone(q.Choices)
+		for j := range q.Choices {
+			q.Choices[j].Title = s.Scrub(q.Choices[j].Title)
+		}
 	}
 }

@@ -5,13 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/greentic-ai/greentic-provision/contract"
 	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/pack"
 	"github.com/greentic-ai/greentic-provision/plan"
+	"github.com/greentic-ai/greentic-provision/qa"
 )
 
 // Config is one run.
@@ -21,6 +24,21 @@ type Config struct {
 	Runner    StepRunner
 	Host      Host
 	Limits    limits.Limits
+	// Via, when not empty, is the way to run the pack; else the first that is
+	// possible is taken (Choose).
+	Via pack.Via
+	// Contract, when not empty, is the only guest contract to drive components by.
+	Contract string
+	// Secrets are the values of secrets that exist, by name, for a component that
+	// updates its own configuration (way "qa"). Host knows them too.
+	Secrets map[string]string
+	// Mode is the mode in which questions are asked; "" means that of the entry:
+	// setup, update or remove.
+	Mode string
+	// Locale is the language of questions, as in "de" or "pt-BR"; "" means "en".
+	Locale string
+	// Until, when not empty, is the last step to run.
+	Until plan.Step
 	// Progress, when not nil, is told what happens, in the goroutine of Run.
 	Progress func(Event)
 	// Receipt, when not nil, gives the walls; it is asked once, at the end.
@@ -51,10 +69,10 @@ var ErrInterrupted = errors.New("interrupted")
 // errRunTime is the cause by which a run's own time limit ends its context.
 var errRunTime = errors.New("the run's time is used up")
 
-// Run runs the steps of a pack and gives the result, whatever the guests did.
-// The error is for what is not the pack's doing: a fault of our own side, a
-// *limits.WallError, an *InputError, or ErrInterrupted with the cause of ctx. The
-// result is nil then.
+// Run runs a pack and gives the result, whatever the guests did. The error is for
+// what is not the pack's doing: a fault of our own side, a *limits.WallError, an
+// *InputError, or ErrInterrupted with the cause of ctx; and for a way that was
+// asked for and is not possible, a *pack.Error. The result is nil then.
 //
 // The lifecycle:
 //
@@ -75,7 +93,7 @@ var errRunTime = errors.New("the run's time is used up")
 // they are. Where that hides a part of the plan from its reviewer, a diagnostic
 // says so (hidden).
 func Run(ctx context.Context, cfg Config) (*Result, error) {
-	if err := ctx.Err(); err != nil {
+	if ctx.Err() != nil {
 		return nil, interrupted(ctx)
 	}
 	in, err := checkInputs(cfg.Inputs)
@@ -93,7 +111,8 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 			Verdict: limits.OK,
 			Pack: PackIdentity{
 				ID: bp.Manifest.ID, Version: bp.Manifest.Version, Digest: bp.Digest, Form: bp.Form,
-				Generation: bp.Manifest.Generation, Flow: bp.Setup.ID, Pattern: bp.Pattern,
+				Generation: bp.Manifest.Generation, Entry: bp.Entry, Flow: bp.Flow.ID,
+				Unverified: bp.Integrity != nil && !bp.Integrity.OK(),
 			},
 			Inputs: InputsIdentity{
 				Tenant: in.Tenant, ProviderID: in.ProviderID, InstallID: in.InstallID, PublicBaseURL: in.PublicBaseURL,
@@ -107,7 +126,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	for _, d := range bp.Findings {
 		r.report(d) // what the pack says of itself can know no secret
 	}
-	if err := r.steps(ctx); err != nil {
+	if err := r.run(ctx); err != nil {
 		return nil, err
 	}
 	if cfg.Receipt != nil {
@@ -135,14 +154,65 @@ type run struct {
 	Config
 	result   *Result
 	previous []previous
-	// operators are secrets that the operator knows, guests those that steps declared
-	// in responses. What steps declared in host calls is the host's to know.
+	// operators are secrets that the operator knows, guests those that the pack
+	// declared. What steps declared in host calls is the host's to know.
 	operators, guests []string
+	examined          map[int]Examined // by component
 }
 
 // scrubber knows every secret seen so far.
 func (r *run) scrubber() *plan.Scrubber {
 	return plan.NewScrubber(slices.Concat(r.Host.Secrets(), r.operators, r.guests)...)
+}
+
+// learn makes what the operator gave known as secret where the pack says that it
+// is, wherever it stands in answers and state. The rule of names, and the section
+// secrets, count without a pack's word.
+func (r *run) learn(c *qa.Classifier) {
+	for _, doc := range []json.RawMessage{r.Inputs.Answers, r.Inputs.ExistingState} {
+		r.operators = append(r.operators, secretsIn(decode(doc), "", c)...)
+	}
+}
+
+// secretsIn gives the values of secret fields. A field is known by its name, or by
+// its path or the end of it: answers may lie in sections, and those in a provider's.
+func secretsIn(v any, path string, c *qa.Classifier) []string {
+	var values []string
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			values = append(values, secretsIn(e, path, c)...)
+		}
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			at := strings.TrimPrefix(path+"."+name, ".")
+			secret := c.IsSecret(name)
+			for end, more := at, true; more && !secret; _, end, more = strings.Cut(end, ".") {
+				secret = c.IsSecret(end)
+			}
+			if secret {
+				values = append(values, plan.Values(raw(v[name]))...)
+			} else {
+				values = append(values, secretsIn(v[name], at, c)...)
+			}
+		}
+	}
+	return values
+}
+
+// scrubQuoted scrubs a sentence of ours that quotes what others said and has cut
+// it, which an ellipsis shows: what stands before one may be the beginning of a
+// secret.
+func (r *run) scrubQuoted(text string) string {
+	s := r.scrubber()
+	parts := strings.Split(s.Scrub(text), "…")
+	for i := range parts[:len(parts)-1] {
+		cut, quoted := strings.CutSuffix(parts[i], `"`)
+		if parts[i] = s.ScrubCut(cut); quoted {
+			parts[i] += `"`
+		}
+	}
+	return strings.Join(parts, "…")
 }
 
 // report adds a diagnostic of our own.
@@ -157,187 +227,246 @@ func (r *run) tell(e Event) {
 	}
 }
 
-func (r *run) steps(parent context.Context) error {
+// run chooses the way and goes it.
+func (r *run) run(ctx context.Context) error {
 	bp := r.Blueprint
-	if bp.Pattern == pack.PatternNone {
+	if bp.Nothing {
 		r.report(plan.Diagnostic{Severity: plan.Info, Code: "NOTHING_TO_PROVISION",
 			Message: "the pack declares that it needs no provisioning"})
 		return nil
 	}
-	if url := r.Inputs.PublicBaseURL; bp.Manifest.RequiresPublicBaseURL && (url == nil || *url == "") {
+	if url := r.Inputs.PublicBaseURL; bp.Manifest.RequiresPublicBaseURL && bp.Entry != pack.EntryRequirements && (url == nil || *url == "") {
 		r.report(plan.Diagnostic{Severity: plan.Error, Code: "PUBLIC_BASE_URL_REQUIRED",
 			Message: "the pack needs the address under which it will be reached, and none was given; no step ran",
 			Hint:    "give it with --public-base-url https://…"})
 		return nil
 	}
-	ctx := parent
+	chosen, err := Choose(ctx, bp, r.Runner, r.Via, r.Contract)
+	switch {
+	case ctx.Err() != nil:
+		return interrupted(ctx)
+	case err != nil:
+		return err
+	}
+	// Compiling and loading is done: from here on, the run's time counts.
 	if r.Limits.RunTime > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(parent, r.Limits.RunTime, errRunTime)
+		ctx, cancel = context.WithTimeoutCause(ctx, r.Limits.RunTime, errRunTime)
 		defer cancel()
 	}
-	for i, ref := range bp.Steps {
-		if ref.Component < 0 {
-			r.report(plan.Diagnostic{Severity: plan.Info, Code: "STEP_ABSENT",
-				Message: fmt.Sprintf("the pack has no %s step", ref.Step), Hint: ref.Why})
-			r.tell(Event{Kind: StepAbsent, Step: ref.Step})
-			continue
-		}
-		if ref.Component >= len(bp.Components) {
-			return fmt.Errorf("the blueprint's %s step refers to component %d of %d", ref.Step, ref.Component, len(bp.Components))
-		}
-		goOn, err := r.step(ctx, parent, ref)
-		if err != nil {
-			return err
-		}
-		if !goOn {
-			r.reportRest(ref.Step, bp.Steps[i+1:])
-			return nil
-		}
+	r.examined = chosen.Examined
+	r.result.Pack.Via, r.result.Pack.Why = chosen.Way.Via, chosen.Why
+	setup, _ := r.setup()
+	requirements, _ := r.secretRequirements()
+	r.learn(qa.NewClassifier(setup, nil, requirements))
+	switch chosen.Way.Via {
+	case pack.ViaSteps, pack.ViaComponent:
+		return r.steps(ctx, chosen)
+	case pack.ViaQA:
+		return r.questions(ctx, chosen)
+	case pack.ViaFlow:
+		return r.graph(ctx, chosen)
 	}
-	return nil
+	return r.declared(ctx, chosen)
 }
 
 // reportRest says which steps did not run because of one that failed.
-func (r *run) reportRest(failed plan.Step, rest []pack.StepRef) {
-	var names []string
-	for _, ref := range rest {
-		if ref.Component >= 0 {
-			names = append(names, string(ref.Step))
-		}
+func (r *run) reportRest(failed plan.Step, rest []plan.Step) {
+	if len(rest) == 0 {
+		return
 	}
-	if len(names) > 0 {
-		r.report(plan.Diagnostic{Severity: plan.Info, Code: "STEPS_NOT_RUN",
-			Message: fmt.Sprintf("not run because of the %s step: %s", failed, strings.Join(names, ", "))})
+	names := make([]string, len(rest))
+	for i, s := range rest {
+		names[i] = string(s)
 	}
+	r.report(plan.Diagnostic{Severity: plan.Info, Code: "STEPS_NOT_RUN",
+		Message: fmt.Sprintf("not run because of the %s step: %s", failed, strings.Join(names, ", "))})
 }
 
-// step runs one step and takes what it gave into the result. It says whether the
-// run goes on.
-func (r *run) step(ctx, parent context.Context, ref pack.StepRef) (goOn bool, err error) {
-	c := r.Blueprint.Components[ref.Component]
-	sr := StepResult{
-		Step: ref.Step, Verdict: limits.OK, Observer: limits.BySupervisor,
-		Component: ComponentRef{Path: c.Path, SHA256: c.SHA256, Layer: string(c.Layer)},
-		Output:    StepOutput{Diagnostics: []plan.Diagnostic{}},
-		Logs:      []LogLine{},
-	}
-	if c.Text {
-		sr.Component.Layer = "text"
-	}
-	r.tell(Event{Kind: StepStarted, Step: ref.Step, Component: c.Path})
-	defer func() {
-		if err == nil {
-			r.tell(Event{Kind: StepEnded, Step: ref.Step, Component: c.Path, Verdict: sr.Verdict})
-		}
-	}()
+// stage is a step under way: its result so far, and what its host calls would do
+// once it has succeeded.
+type stage struct {
+	StepResult
+	component int // that it asks, or -1
+	asked     int // actions so far
+	host      []hostRecord
+	lifecycle bool // what it says is told to the steps after it
+}
 
-	req, err := plan.Canonical(request{
-		Contract: RequestContract, Step: ref.Step, Mode: plan.DryRun, Inputs: r.Inputs,
-		State: requestState{Answers: r.Inputs.Answers, Previous: r.scrubbedPrevious()},
-	})
+type hostRecord struct {
+	patch   plan.Patch
+	effects []plan.Effect
+}
+
+// begin starts a step. component is the index of the one that it asks, or -1.
+func (r *run) begin(step plan.Step, component int) (*stage, error) {
+	st := &stage{component: component, lifecycle: true, StepResult: StepResult{
+		Step: step, Verdict: limits.OK, Observer: limits.BySupervisor,
+		Output: StepOutput{Diagnostics: []plan.Diagnostic{}},
+		Logs:   []LogLine{},
+	}}
+	if component >= len(r.Blueprint.Components) {
+		return nil, fmt.Errorf("the blueprint's %s step refers to component %d of %d", step, component, len(r.Blueprint.Components))
+	}
+	if component >= 0 {
+		c := r.Blueprint.Components[component]
+		st.Component = ComponentRef{Path: c.Path, SHA256: c.SHA256, Layer: string(c.Layer)}
+		if c.Text {
+			st.Component.Layer = "text"
+		}
+	}
+	r.tell(Event{Kind: StepStarted, Step: step, Component: st.Component.Path})
+	return st, nil
+}
+
+// ask does one action of the step's component. The response is nil when that did
+// not end well; the stage then says why. The error is for what Run's error is for.
+func (r *run) ask(ctx context.Context, st *stage, action contract.Action, request any) ([]byte, error) {
+	if e := r.examined[st.component]; e.Verdict == limits.OK {
+		if why := lacks(e, action); why != "" {
+			st.Verdict = limits.ContractMismatch
+			st.report(r.stopped(st.StepResult, Reply{Detail: why}))
+			return nil, nil
+		}
+	}
+	req, err := plan.Canonical(request)
 	if err != nil {
-		return false, fmt.Errorf("the request of the %s step: %w", ref.Step, err)
+		return nil, fmt.Errorf("the request of the %s step: %w", st.Step, err)
 	}
 	if size := len(req); limits.Bytes(size) > r.Limits.StepInput {
-		if len(r.previous) == 0 {
-			return false, tooLarge(size, r.Limits.StepInput)
+		if len(r.previous) == 0 && st.asked == 0 && st.Node == "" {
+			return nil, tooLarge(size, r.Limits.StepInput)
 		}
 		// What earlier steps said is in there as well, and that is the pack's doing.
-		sr.Verdict = limits.OutputLimit
-		sr.report(plan.Diagnostic{Severity: plan.Error, Code: "INPUT_TOO_LARGE", Path: c.Path,
-			Message: fmt.Sprintf("the request for the %s step has %d bytes with the output of the steps before it, over the limit of %s (--max-step-input)", ref.Step, size, r.Limits.StepInput),
+		st.Verdict = limits.OutputLimit
+		st.report(plan.Diagnostic{Severity: plan.Error, Code: "INPUT_TOO_LARGE", Path: st.Component.Path,
+			Message: fmt.Sprintf("the request for the %s step has %d bytes with the output of the steps before it, over the limit of %s (--max-step-input)", st.Step, size, r.Limits.StepInput),
 			Hint:    "have the steps before it answer less, or raise --max-step-input"})
-		r.take(sr)
-		return false, nil
+		return nil, nil
 	}
-	seed, err := seed(r.Blueprint.Digest, r.Inputs, ref.Step)
+	seed, err := seed(r.Blueprint.Digest, r.Inputs, st.Step, st.Node, st.asked)
 	if err != nil {
-		return false, fmt.Errorf("the seed of the %s step: %w", ref.Step, err)
+		return nil, fmt.Errorf("the seed of the %s step: %w", st.Step, err)
 	}
+	st.asked++
 
-	r.Host.BeginStep(ref.Step)
-	reply, err := r.Runner.RunStep(ctx, Call{Step: ref.Step, Component: ref.Component, Request: req, Seed: seed})
+	r.Host.BeginStep(st.Step)
+	reply, err := r.Runner.RunStep(ctx, Call{Step: st.Step, Action: action, Component: st.component, Request: req, Seed: seed})
 	hostPatch, hostEffects, hostDiagnostics := r.Host.EndStep()
+	outOfTime := errors.Is(context.Cause(ctx), errRunTime)
 	switch {
-	case parent.Err() != nil:
+	case ctx.Err() != nil && !outOfTime:
 		// Also when the runner made a verdict of it: a step that was killed because
 		// the operator gave up did nothing wrong.
-		return false, interrupted(parent)
-	case err != nil && errors.Is(context.Cause(ctx), errRunTime):
+		return nil, interrupted(ctx)
+	case err != nil && outOfTime:
 		reply = Reply{Verdict: limits.Deadline, Observer: limits.BySupervisor}
 	case err != nil:
-		return false, err
+		return nil, err
 	}
+	st.take(r, reply)
+	r.result.Volatile.Steps = append(r.result.Volatile.Steps, StepTiming{st.Step, st.Node, reply.Timing})
+	st.Output.Diagnostics = append(st.Output.Diagnostics, hostDiagnostics...)
+	switch {
+	case st.Verdict == limits.Deadline && outOfTime:
+		st.report(r.runTimeUsedUp(st.StepResult))
+	case st.Verdict != limits.OK:
+		st.report(r.stopped(st.StepResult, reply))
+	case limits.Bytes(len(reply.Response)) > r.Limits.StepOutput:
+		// The runner enforces this where the bytes arrive; a second look is cheap.
+		st.Verdict, st.Observer = limits.OutputLimit, limits.BySupervisor
+		st.report(r.stopped(st.StepResult, Reply{Detail: fmt.Sprintf("the response has %d bytes", len(reply.Response))}))
+	default:
+		st.host = append(st.host, hostRecord{hostPatch, hostEffects})
+		return append([]byte{}, reply.Response...), nil // an empty answer is an answer
+	}
+	return nil, nil
+}
+
+// take puts a reply into the step's result.
+func (st *stage) take(r *run, reply Reply) {
 	if !slices.Contains(limits.Verdicts, reply.Verdict) {
 		reply = Reply{Verdict: limits.HostFault, Detail: fmt.Sprintf("the runner gave the unknown verdict %q", reply.Verdict)}
 	}
 	if reply.Observer == "" {
 		reply.Observer = limits.BySupervisor
 	}
-	sr.Verdict, sr.Observer, sr.Contract, sr.Usage = reply.Verdict, reply.Observer, reply.Contract, reply.Usage
-	sr.Logs = r.boundLogs(reply.Logs, &sr.Usage)
-	r.result.Volatile.Steps = append(r.result.Volatile.Steps, StepTiming{ref.Step, reply.Timing})
-	sr.Output.Diagnostics = append(sr.Output.Diagnostics, hostDiagnostics...)
+	st.Verdict, st.Observer, st.Contract = reply.Verdict, reply.Observer, reply.Contract
+	u := &st.Usage
+	u.InputBytes += reply.Usage.InputBytes
+	u.OutputBytes += reply.Usage.OutputBytes
+	u.HostCalls += reply.Usage.HostCalls
+	u.LogBytes += reply.Usage.LogBytes
+	u.LogDropped += reply.Usage.LogDropped
+	st.Logs = append(st.Logs, r.boundLogs(reply.Logs, u)...)
+}
 
-	var resp plan.Response
-	switch {
-	case sr.Verdict != limits.OK:
-		if errors.Is(context.Cause(ctx), errRunTime) && sr.Verdict == limits.Deadline {
-			sr.report(r.runTimeUsedUp(sr))
-		} else {
-			sr.report(r.stopped(sr, reply))
-		}
-	case limits.Bytes(len(reply.Response)) > r.Limits.StepOutput:
-		// The runner enforces this where the bytes arrive; a second look is cheap.
-		sr.Verdict, sr.Observer = limits.OutputLimit, limits.BySupervisor
-		sr.report(r.stopped(sr, Reply{Detail: fmt.Sprintf("the response has %d bytes", len(reply.Response))}))
-	default:
-		if resp, err = plan.DecodeResponse(reply.Response); err != nil {
-			sr.Verdict, sr.Observer = limits.GuestError, limits.BySupervisor
-			sr.report(r.malformed(sr, err))
-			break
-		}
-		r.guests = append(r.guests, resp.SecretValues()...)
-		r.operators = append(r.operators, passwordAnswers(resp.Questions, r.Inputs.Answers)...)
-		sr.Output.Data, sr.Output.Questions, sr.Output.PlanPatch = resp.Data, resp.Questions, resp.Patch
-		sr.Output.Diagnostics = append(sr.Output.Diagnostics, resp.Diagnostics...)
-		if len(resp.Misspelt) > 0 {
-			sr.report(misspelt(sr, resp.Misspelt))
-		}
-		if resp.Failed {
-			sr.Verdict, sr.Observer = limits.GuestError, limits.ByWorker
-			if !plan.HasErrors(resp.Diagnostics) {
-				sr.report(r.refused(sr, resp.Message))
-			}
+// read takes a step's response, nil where there is none. It gives what was read.
+func (r *run) read(st *stage, response []byte) plan.Response {
+	if response == nil {
+		return plan.Response{}
+	}
+	resp, err := plan.DecodeResponse(response)
+	if err != nil {
+		st.Verdict, st.Observer = limits.GuestError, limits.BySupervisor
+		st.report(r.malformed(st.StepResult, err))
+		return plan.Response{}
+	}
+	r.guests = append(r.guests, resp.SecretValues()...)
+	r.operators = append(r.operators, passwordAnswers(resp.Questions, r.Inputs.Answers)...)
+	st.Output.Data, st.Output.Questions, st.Output.PlanPatch = resp.Data, resp.Questions, resp.Patch
+	st.Output.Diagnostics = append(st.Output.Diagnostics, resp.Diagnostics...)
+	if len(resp.Misspelt) > 0 {
+		st.report(misspelt(st.StepResult, resp.Misspelt))
+	}
+	if resp.Failed {
+		st.Verdict, st.Observer = limits.GuestError, limits.ByWorker
+		if !plan.HasErrors(resp.Diagnostics) {
+			st.report(r.refused(st.StepResult, resp.Message))
 		}
 	}
-	r.take(sr)
-	if sr.Verdict != limits.OK || plan.HasErrors(sr.Output.Diagnostics) {
-		return false, nil
+	return resp
+}
+
+// end takes a step's outcome into the result, and into the plan when it succeeded,
+// which is also what it says.
+func (r *run) end(st *stage, resp plan.Response) (succeeded bool) {
+	r.record(st)
+	if r.result.Verdict == limits.OK {
+		r.result.Verdict = st.Verdict
 	}
-	r.mergeHost(ref.Step, hostPatch, hostEffects)
+	if st.failed() {
+		return false
+	}
+	for _, h := range st.host {
+		r.mergeHost(st.Step, h.patch, h.effects)
+	}
 	if resp.Patch != nil {
-		r.result.Effects = append(r.result.Effects, r.result.Plan.Merge(ref.Step, *resp.Patch)...)
+		r.result.Effects = append(r.result.Effects, r.result.Plan.Merge(st.Step, *resp.Patch)...)
 		r.Host.Merged(*resp.Patch, resp.Secrets)
 	}
-	r.previous = append(r.previous, previous{ref.Step, sr.Output})
-	return true, nil
+	if st.lifecycle {
+		r.previous = append(r.previous, previous{st.Step, st.Output})
+	}
+	return true
+}
+
+// record takes a step's outcome into the result and nowhere else.
+func (r *run) record(st *stage) {
+	r.result.StepResults = append(r.result.StepResults, st.StepResult)
+	r.result.Diagnostics = append(r.result.Diagnostics, st.Output.Diagnostics...)
+	r.tell(Event{Kind: StepEnded, Step: st.Step, Component: st.Component.Path, Verdict: st.Verdict})
+}
+
+// failed says whether the step ends the run.
+func (st *stage) failed() bool {
+	return st.Verdict != limits.OK || plan.HasErrors(st.Output.Diagnostics)
 }
 
 // report adds a diagnostic of our own.
 func (sr *StepResult) report(d plan.Diagnostic) {
 	d.Own = true
 	sr.Output.Diagnostics = append(sr.Output.Diagnostics, d)
-}
-
-// take puts a step's outcome into the result.
-func (r *run) take(sr StepResult) {
-	r.result.StepResults = append(r.result.StepResults, sr)
-	r.result.Diagnostics = append(r.result.Diagnostics, sr.Output.Diagnostics...)
-	if r.result.Verdict == limits.OK {
-		r.result.Verdict = sr.Verdict
-	}
 }
 
 // scrubbedPrevious gives what the steps before said, without the secrets known by

@@ -18,6 +18,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/greentic-ai/greentic-provision/component"
+	"github.com/greentic-ai/greentic-provision/contract"
 	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/pack"
 	"github.com/greentic-ai/greentic-provision/plan"
@@ -26,8 +27,13 @@ import (
 var update = flag.Bool("update", false, "write golden files")
 
 // script is a runner and a host: what each step answers and what it does
-// through host calls.
+// through host calls. As a runner it is as strict as the supervisor's: a component
+// is examined before anything runs, and asked for what it does.
 type script struct {
+	// spoken is what components are, by index; what is not in it runs steps.
+	spoken map[int]Examined
+	// answer, where it is set, answers instead of replies.
+	answer  func(*script, Call) Reply
 	replies map[plan.Step]Reply
 	errs    map[plan.Step]error
 	host    map[plan.Step]hostScript
@@ -36,6 +42,7 @@ type script struct {
 
 	calls   []Call
 	merged  []string // steps by their notes
+	looked  []int    // components that were examined, in order
 	current plan.Step
 }
 
@@ -46,7 +53,36 @@ type hostScript struct {
 	secrets     []string
 }
 
+func (s *script) Examine(_ context.Context, component int, name string) (Examined, error) {
+	if !slices.Contains(s.looked, component) {
+		if len(s.calls) > 0 {
+			return Examined{}, errors.New("a component is to be loaded into a sealed worker")
+		}
+		s.looked = append(s.looked, component)
+	}
+	if e, ok := s.spoken[component]; ok {
+		return e, nil
+	}
+	return speaks("core-step", contract.ActStep), nil
+}
+
+// speaks is what a component is that speaks one contract.
+func speaks(name string, actions ...contract.Action) Examined {
+	return Examined{Reply: Reply{Verdict: limits.OK}, Contracts: []Spoken{{Name: name, Actions: actions}}}
+}
+
 func (s *script) RunStep(ctx context.Context, call Call) (Reply, error) {
+	e, err := s.Examine(ctx, call.Component, "")
+	if err != nil {
+		return Reply{}, err
+	}
+	if e.Verdict != limits.OK {
+		return e.Reply, nil
+	}
+	name, ok := e.Does(call.Action)
+	if !ok {
+		return Reply{}, fmt.Errorf("component %d is asked to %s, which it does not do", call.Component, call.Action)
+	}
 	s.calls = append(s.calls, call)
 	if s.current != call.Step {
 		panic("the host records " + s.current)
@@ -62,10 +98,13 @@ func (s *script) RunStep(ctx context.Context, call Call) (Reply, error) {
 		return Reply{}, err
 	}
 	r, ok := s.replies[call.Step]
-	if !ok {
+	switch {
+	case s.answer != nil:
+		r = s.answer(s, call)
+	case !ok:
 		r = Reply{Verdict: limits.OK, Response: []byte("{}")}
 	}
-	r.Contract = "core-step"
+	r.Contract = name
 	r.Timing.WallNS = time.Now().UnixNano() // never twice the same
 	r.Usage.InputBytes, r.Usage.OutputBytes = uint64(len(call.Request)), uint64(len(r.Response))
 	return r, nil
@@ -94,12 +133,14 @@ func ok(response string) Reply {
 func blueprint() *pack.Blueprint {
 	sum := strings.Repeat("0123456789abcdef", 4)
 	b := &pack.Blueprint{
-		Form: pack.FormZip, Digest: "sha256:" + sum, Pattern: pack.PatternSteps,
-		Manifest: pack.Manifest{ID: "events.sms", Version: "1.2.3", Generation: pack.GenerationProvisioning},
-		Setup:    pack.Flow{ID: "setup_default"},
+		Form: pack.FormZip, Digest: "sha256:" + sum, Entry: pack.EntrySetup,
+		Manifest:     pack.Manifest{ID: "events.sms", Version: "1.2.3", Generation: pack.GenerationProvisioning},
+		Flow:         pack.Flow{ID: "setup_default"},
+		Ways:         []pack.Way{{Via: pack.ViaSteps, Component: -1, Why: "there is a module for the step apply"}},
+		Requirements: pack.StepRef{Step: plan.Requirements, Component: -1},
 	}
 	for i, s := range plan.Steps {
-		b.Steps = append(b.Steps, pack.StepRef{Step: s, Component: i})
+		b.Ways[0].Steps = append(b.Ways[0].Steps, pack.StepRef{Step: s, Component: i})
 		b.Components = append(b.Components, pack.Component{Path: "components/setup_default__" + string(s) + ".wasm", Layer: component.LayerCore, SHA256: sum})
 	}
 	return b
@@ -120,13 +161,18 @@ func config(s *script) Config {
 	}
 }
 
-// scenarios are whole runs, each with a golden result.
-var scenarios = []struct {
+// scenario is a whole run with a golden result.
+type scenario struct {
 	name   string
 	change func(*Config, *script)
 	exit   int
 	steps  int // that were started
-}{
+}
+
+// scenarios are those of all ways.
+var scenarios = slices.Concat(stepScenarios, qaScenarios, flowScenarios)
+
+var stepScenarios = []scenario{
 	{name: "plain", exit: ExitOK, steps: 4, change: func(_ *Config, s *script) {
 		s.replies[plan.Collect] = ok(`{"questions": {"type": "AdaptiveCard", "body": [{"type": "Input.Text", "id": "region", "label": "Region"}]}}`)
 		s.replies[plan.Apply] = ok(`{"plan": {
@@ -209,18 +255,18 @@ var scenarios = []struct {
 		cfg.Inputs.PublicBaseURL = &empty
 	}},
 	{name: "absent_steps", exit: ExitOK, steps: 2, change: func(cfg *Config, s *script) {
-		cfg.Blueprint.Steps[0] = pack.StepRef{Step: plan.Collect, Component: -1, Why: "looked for components/setup_default__collect.wasm"}
-		cfg.Blueprint.Steps[3] = pack.StepRef{Step: plan.Summary, Component: -1}
+		cfg.Blueprint.Ways[0].Steps[0] = pack.StepRef{Step: plan.Collect, Component: -1, Why: "looked for components/setup_default__collect.wasm"}
+		cfg.Blueprint.Ways[0].Steps[3] = pack.StepRef{Step: plan.Summary, Component: -1}
 		cfg.Blueprint.Findings = []plan.Diagnostic{{Severity: plan.Warn, Code: "UNSIGNED", Message: "the pack is not signed"}}
 		cfg.Blueprint.Components[1].Layer, cfg.Blueprint.Components[1].Text = "", true
 		cfg.Receipt = nil
 	}},
 	{name: "nothing_to_provision", exit: ExitOK, steps: 0, change: func(cfg *Config, _ *script) {
-		cfg.Blueprint.Pattern = pack.PatternNone
+		cfg.Blueprint.Nothing = true
 		cfg.Blueprint.Manifest.RequiresPublicBaseURL = true
 		cfg.Inputs.PublicBaseURL = nil
-		for i := range cfg.Blueprint.Steps {
-			cfg.Blueprint.Steps[i].Component = -1
+		for i := range cfg.Blueprint.Ways[0].Steps {
+			cfg.Blueprint.Ways[0].Steps[i].Component = -1
 		}
 	}},
 	{name: "noop", exit: ExitOK, steps: 4, change: func(cfg *Config, _ *script) { cfg.Runner = Noop }},
@@ -254,7 +300,9 @@ func TestRun(t *testing.T) {
 					t.Errorf("digest %q", res.Digest)
 				}
 				for _, call := range s.calls {
-					validate(t, requestSchema, call.Request)
+					if call.Action == contract.ActStep {
+						validate(t, requestSchema, call.Request)
+					}
 				}
 			}
 			if !bytes.Equal(texts[0], texts[1]) {
@@ -352,11 +400,11 @@ func TestRequests(t *testing.T) {
 	}
 	const inputs = `"inputs":{"answers":{"config":{"from":"+15551234567"},"secrets":{"AUTH_TOKEN":"hunter2-answer"}},"existing_state":null,"install_id":"sms-1","provider_id":"events.sms","public_base_url":"https://example.invalid","tenant":{"environment":"prod","team":null,"tenant":null,"user":null}}`
 	const answers = `"answers":{"config":{"from":"+15551234567"},"secrets":{"AUTH_TOKEN":"hunter2-answer"}}`
-	if got, want := string(s.calls[0].Request), `{"contract":"greentic:provision-step@1.0.0",`+inputs+`,"mode":"dry-run","state":{`+answers+`,"previous":[]},"step":"collect"}`; got != want {
+	if got, want := string(s.calls[0].Request), `{"contract":"greentic:provision-step@1.0.0","entry":"setup",`+inputs+`,"mode":"dry-run","state":{`+answers+`,"previous":[]},"step":"collect"}`; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	const collected = `{"output":{"data":{"found":"[redacted]"},"diagnostics":[{"code":"W","message":"m","severity":"warn"}],"plan_patch":{"config_patch":null,"notes":["[redacted]"],"oauth_ops":null,"secrets_patch":{"delete":[],"set":{"K":{"redacted":true,"value":null}}},"subscription_ops":null,"webhook_ops":null},"questions":1},"step":"collect"}`
-	if got, want := string(s.calls[1].Request), `{"contract":"greentic:provision-step@1.0.0",`+inputs+`,"mode":"dry-run","state":{`+answers+`,"previous":[`+collected+`]},"step":"validate"}`; got != want {
+	if got, want := string(s.calls[1].Request), `{"contract":"greentic:provision-step@1.0.0","entry":"setup",`+inputs+`,"mode":"dry-run","state":{`+answers+`,"previous":[`+collected+`]},"step":"validate"}`; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 
@@ -439,7 +487,7 @@ func TestRunnerErrors(t *testing.T) {
 		}
 	}
 	cfg := config(newScript())
-	cfg.Blueprint.Steps[0].Component = 4
+	cfg.Blueprint.Ways[0].Steps[0].Component = 4
 	if _, err := Run(t.Context(), cfg); ExitCode(nil, err) != ExitFault || err == nil {
 		t.Errorf("a blueprint that refers to nothing: %v", err)
 	}
@@ -484,7 +532,7 @@ func TestProgress(t *testing.T) {
 	s := newScript()
 	s.replies[plan.Apply] = Reply{Verdict: limits.Trap}
 	cfg := config(s)
-	cfg.Blueprint.Steps[0].Component = -1
+	cfg.Blueprint.Ways[0].Steps[0].Component = -1
 	var got []string
 	cfg.Progress = func(e Event) {
 		got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", e.Kind, e.Step, filepath.Base(e.Component), e.Verdict)))
@@ -603,7 +651,7 @@ func TestFailuresHideNothingOfOurs(t *testing.T) {
 		s := newScript()
 		s.replies[plan.Collect] = tc.reply
 		cfg := config(s)
-		cfg.Blueprint.Steps[1].Component = -1
+		cfg.Blueprint.Ways[0].Steps[1].Component = -1
 		cfg.Blueprint.Findings = []plan.Diagnostic{{Severity: plan.Info, Code: "FINDING", Message: "a step"}}
 		cfg.Inputs.Answers = json.RawMessage(`{"secrets": ["hunter2/x~y", "step ran", "step (", "abc", "FINDING", "returned"]}`)
 		res, err := Run(t.Context(), cfg)

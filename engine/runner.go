@@ -1,27 +1,66 @@
-// Package engine is the lifecycle: collect, validate, apply, summary. It builds
-// each step's request, reads its response strictly, merges patches and recorded
-// effects into one plan, and decides when to stop. How a step is run is not its
-// concern: it declares StepRunner and Host, and the command line plugs the
-// supervisor and the capability overlay in.
+// Package engine is the lifecycle: collect, validate, apply, summary. It chooses
+// the way in which a pack is run, builds each request, reads each response
+// strictly, merges patches and recorded effects into one plan, and decides when
+// to stop. How a component is run is not its concern: it declares StepRunner and
+// Host, and the command line plugs the supervisor and the capability overlay in.
+//
+//	way.go     which way a pack is run
+//	run.go     the run, its stages, what they share
+//	steps.go   ways "steps" and "component": a request for each step
+//	qa.go      way "qa": the lifecycle over a component's questions
+//	graph.go   way "flow": the lifecycle over a flow graph
 package engine
 
 import (
 	"context"
+	"slices"
 
+	"github.com/greentic-ai/greentic-provision/contract"
 	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/plan"
 )
 
-// StepRunner runs one step somewhere safe. The error is for faults of our own
+// StepRunner runs components somewhere safe. An error is for faults of our own
 // side (exit 1) and for walls that could not be raised (*limits.WallError);
-// everything the guest or its worker did is in the Reply.
+// everything a guest or its worker did is in the Reply.
 type StepRunner interface {
+	// Examine says what a component is, by its index in Blueprint.Components,
+	// without running any of it. name, when not empty, is the only contract that
+	// counts. No component can be examined for the first time after RunStep.
+	Examine(ctx context.Context, component int, name string) (Examined, error)
+	// RunStep does one action of a component that was examined and does it.
 	RunStep(ctx context.Context, call Call) (Reply, error)
 }
 
-// Call is one step to run.
+// Examined is what a component is by its own types. When the verdict of the Reply
+// is not ok, the component cannot be run, and the Reply says why.
+type Examined struct {
+	Reply
+	Contracts []Spoken // best first
+	Imports   []string
+	Exports   []string
+}
+
+// Spoken is a contract that a component speaks.
+type Spoken struct {
+	Name    string
+	Actions []contract.Action
+}
+
+// Does gives the name of the contract by which an action is done.
+func (e Examined) Does(action contract.Action) (name string, ok bool) {
+	for _, c := range e.Contracts {
+		if slices.Contains(c.Actions, action) {
+			return c.Name, true
+		}
+	}
+	return "", false
+}
+
+// Call is one action to do, on behalf of a step.
 type Call struct {
 	Step      plan.Step
+	Action    contract.Action
 	Component int // index into Blueprint.Components
 	Request   []byte
 	Seed      [32]byte

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -85,7 +86,7 @@ var endings = map[limits.Verdict]ending{
 		},
 	},
 	limits.ContractMismatch: {
-		code: "CONTRACT_MISMATCH", what: "speaks no known contract, or imports what nobody offers; none of its code ran",
+		code: "CONTRACT_MISMATCH", what: "does not speak the contract that is needed, or imports what nobody offers",
 		hint: "docs/contract.md says what a step exports and may import",
 	},
 	limits.HostFault: {
@@ -117,6 +118,17 @@ var notStarted = map[limits.Verdict]ending{
 	},
 }
 
+// where names a step and what ran in it, for people.
+func where(sr StepResult) string {
+	switch {
+	case sr.Node != "":
+		return fmt.Sprintf("the %s step (node %s, operation %s of %s)", sr.Step, bound(sr.Node, maxName), bound(cmp.Or(sr.Operation, "none"), maxName), bound(sr.Component.Path, maxName))
+	case sr.Component.Path == "":
+		return fmt.Sprintf("the %s step", sr.Step)
+	}
+	return fmt.Sprintf("the %s step (%s)", sr.Step, sr.Component.Path)
+}
+
 // A diagnostic of our own is scrubbed where it is made, and there only what others
 // said; it ends the run, so no secret will become known later.
 
@@ -128,7 +140,7 @@ func (r *run) stopped(sr StepResult, reply Reply) plan.Diagnostic {
 	}
 	data := facts(sr)
 	var msg strings.Builder
-	fmt.Fprintf(&msg, "the %s step (%s) %s", sr.Step, sr.Component.Path, e.what)
+	fmt.Fprintf(&msg, "%s %s", where(sr), e.what)
 	if reply.Signal != "" {
 		signal := bound(r.scrubber().Scrub(reply.Signal), 64)
 		fmt.Fprintf(&msg, ", by %s", signal)
@@ -150,7 +162,11 @@ func (r *run) stopped(sr StepResult, reply Reply) plan.Diagnostic {
 }
 
 func facts(sr StepResult) map[string]any {
-	return map[string]any{"step": sr.Step, "verdict": sr.Verdict, "observer": sr.Observer}
+	f := map[string]any{"step": sr.Step, "verdict": sr.Verdict, "observer": sr.Observer}
+	if sr.Node != "" {
+		f["node"], f["operation"] = bound(sr.Node, maxName), bound(sr.Operation, maxName)
+	}
+	return f
 }
 
 // runTimeUsedUp explains a step that was stopped because the run as a whole took
@@ -159,7 +175,7 @@ func (r *run) runTimeUsedUp(sr StepResult) plan.Diagnostic {
 	data := facts(sr)
 	data["limits"] = []limitFlag{{"--run-timeout", r.Limits.RunTime.String()}}
 	return plan.Diagnostic{Severity: plan.Error, Code: "RUN_DEADLINE", Path: sr.Component.Path,
-		Message: fmt.Sprintf("the %s step (%s) was stopped because the run used up its time; in force: --run-timeout %s", sr.Step, sr.Component.Path, r.Limits.RunTime),
+		Message: fmt.Sprintf("%s was stopped because the run used up its time; in force: --run-timeout %s", where(sr), r.Limits.RunTime),
 		Hint:    "raise --run-timeout if the steps are known to be slow together",
 		Data:    raw(data)}
 }
@@ -172,7 +188,7 @@ func (r *run) malformed(sr StepResult, err error) plan.Diagnostic {
 		data["pointer"] = r.scrubber().Path(j.Path)
 	}
 	return plan.Diagnostic{Severity: plan.Error, Code: "STEP_RESPONSE_MALFORMED", Path: sr.Component.Path,
-		Message: fmt.Sprintf("the %s step (%s) gave a malformed response: %s", sr.Step, sr.Component.Path, err),
+		Message: fmt.Sprintf("%s gave a malformed response: %s", where(sr), err),
 		Hint:    "this is a fault of the pack's code; docs/contract.md says what a response looks like",
 		Data:    raw(data)}
 }
@@ -184,7 +200,7 @@ func (r *run) refused(sr StepResult, message string) plan.Diagnostic {
 		reason = bound(r.scrubber().Scrub(message), maxMessage)
 	}
 	return plan.Diagnostic{Severity: plan.Error, Code: "STEP_FAILED", Path: sr.Component.Path,
-		Message: fmt.Sprintf("the %s step (%s) says that it failed: %s", sr.Step, sr.Component.Path, reason),
+		Message: fmt.Sprintf("%s says that it failed: %s", where(sr), reason),
 		Hint:    guestHint,
 		Data:    raw(facts(sr))}
 }

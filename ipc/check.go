@@ -27,7 +27,7 @@ import (
 // So the body is held against the shape of its message first:
 //
 //   - the shape leads, not the bytes: Check descends where the Go type has a
-//     level (three at most), so nesting in the input cannot make it recurse;
+//     level (four at most), so nesting in the input cannot make it recurse;
 //   - a declared length must fit the bytes that remain, and a declared count
 //     must fit both the cap of its field and the bytes that its elements need
 //     at least;

@@ -198,7 +198,7 @@ const deep = 8 << 20
 func TestCheckRefuses(t *testing.T) {
 	walls := "\x81" + fix("walls")
 	load := func(component, layer, size string) string {
-		return "\x83" + fix("component") + component + fix("layer") + layer + fix("size") + size
+		return "\x84" + fix("component") + component + fix("layer") + layer + fix("size") + size + fix("contract") + fix("")
 	}
 	refused := func(errno string) string {
 		return "\x84" + fix("wall") + fix("w") + fix("where") + fix("") + fix("errno") + errno + fix("detail") + fix("")
@@ -233,7 +233,7 @@ func TestCheckRefuses(t *testing.T) {
 	}{
 		{"array32 of 50 million in place of the message", TypeReady, "\xdd" + u32(50_000_000), "want a map of 1"},
 		{"array32 of 50 million walls", TypeReady, walls + "\xdd" + u32(50_000_000), "a list of 50000000 is over 64"},
-		{"array32 of 4 Gi imports", TypeLoaded, "\x86" + fix("component") + "\x00" + fix("verdict") + fix("") + fix("contract") + fix("") +
+		{"array32 of 4 Gi imports", TypeLoaded, "\x86" + fix("component") + "\x00" + fix("verdict") + fix("") + fix("contracts") + "\x90" +
 			fix("detail") + fix("") + fix("imports") + "\xdd\xff\xff\xff\xff", "a list of 4294967295 is over 4096"},
 		{"a list under its cap and over the body", TypeReady, walls + "\xdc\x00\x40", "does not fit the 0 bytes"},
 		{"a list whose elements do not fit", TypeReady, walls + "\x92" + wall, "does not fit"},
@@ -249,10 +249,10 @@ func TestCheckRefuses(t *testing.T) {
 		{"an array for an element", TypeReady, walls + "\x91\x93" + fix("aaaaaaaaaaaaaaaaaaaaaaa") + "\xc2" + fix(""), "want a map of 3"},
 		{"a message too many", TypeBye, "\x80\x80", "1 bytes follow"},
 		{"a field too many", TypeBye, "\x81" + fix("x") + "\x00", "want a map of 0"},
-		{"a field too few", TypeLoad, "\x82" + fix("component") + "\x00" + fix("layer") + fix(""), "want a map of 3"},
-		{"a key twice", TypeLoad, "\x83" + fix("component") + "\x00" + fix("component") + "\x00" + fix("size") + "\x00", `want the key "layer"`},
-		{"another key", TypeLoad, "\x83" + fix("component") + "\x00" + fix("layer") + fix("") + fix("sizf") + "\x00", `want the key "size"`},
-		{"keys in another order", TypeLoad, "\x83" + fix("layer") + fix("") + fix("component") + "\x00" + fix("size") + "\x00", `want the key "component"`},
+		{"a field too few", TypeLoad, "\x82" + fix("component") + "\x00" + fix("layer") + fix(""), "want a map of 4"},
+		{"a key twice", TypeLoad, "\x84" + fix("component") + "\x00" + fix("component") + "\x00" + fix("size") + "\x00" + fix("contract") + fix(""), `want the key "layer"`},
+		{"another key", TypeLoad, "\x84" + fix("component") + "\x00" + fix("layer") + fix("") + fix("sizf") + "\x00", `want the key "size"`},
+		{"keys in another order", TypeLoad, "\x84" + fix("layer") + fix("") + fix("component") + "\x00" + fix("size") + "\x00", `want the key "component"`},
 		{"a key that is a number", TypeReady, "\x81\x01\x90", `want the key "walls"`},
 		{"a key that is bin", TypeReady, "\x81\xc4\x05walls\x90", `want the key "walls"`},
 		{"a key in a long form", TypeReady, "\x81\xd9\x05walls\x90", `want the key "walls"`},

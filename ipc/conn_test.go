@@ -200,7 +200,7 @@ func TestContentThatDecides(t *testing.T) {
 		m    Message
 		rule string
 	}{
-		{stateGreeted, 0, &Welcome{Version: Version + 1, Role: RoleStep}, "chooses version 2, Hello offered 1 to 1"},
+		{stateGreeted, 0, &Welcome{Version: Version + 1, Role: RoleStep}, "chooses version 3, Hello offered 1 to 2"},
 		{stateGreeted, 0, &Welcome{Version: 0, Role: RoleStep}, "chooses version 0"},
 		{stateGreeted, 0, &Welcome{Version: Version, Role: "admin"}, `unknown role "admin"`},
 		{stateGreeted, 0, &Welcome{Version: Version, Role: strings.Repeat("\n", 1000)}, `unknown role "\n`},
@@ -369,7 +369,7 @@ func TestDescriptors(t *testing.T) {
 		{"Invoke with one", stateSealed, invoke, []int{0}, "1 came, want 0"},
 		{"Invoke with one late", stateSealed, invoke, []int{len(invoke) - 1}, "1 came, want 0"},
 		{"an optional frame with one", stateLoad, append(grease, frame(t, 0, load)...), []int{0}, "type 99: unexpected descriptors: 1 came, want 0"},
-		{"a bad body with one", stateLoad, raw(header{length: 1, typ: TypeLoad}, []byte{0}), []int{0}, "want a map of 3"},
+		{"a bad body with one", stateLoad, raw(header{length: 1, typ: TypeLoad}, []byte{0}), []int{0}, "want a map of 4"},
 		{"a bad header with one", stateLoad, raw(header{typ: 77}, nil), []int{0}, "unknown type 77"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -429,7 +429,7 @@ func TestSendRefuses(t *testing.T) {
 		{"the other side's", 7, &Result{}, 0, "Result is sent by the worker"},
 		{"a descriptor too many", 8, &Invoke{}, 1, "Invoke with 1 descriptors, wants 0"},
 		{"a descriptor too few", 0, &Load{}, 0, "Load with 0 descriptors, wants 1"},
-		{"invalid UTF-8", 8, &Invoke{Step: "\xff"}, 0, "UTF-8"},
+		{"invalid UTF-8", 8, &Invoke{Action: "\xff"}, 0, "UTF-8"},
 		{"too large", 8, big, 0, "a Invoke of 8454"},
 	} {
 		stream := &tape{}

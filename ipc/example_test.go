@@ -39,7 +39,7 @@ func Example() {
 	c.Send(0, &ipc.Welcome{Version: version, Role: ipc.RoleStep})
 	e, _ = c.Recv()
 	fmt.Println("walls:", e.Message.(*ipc.Ready).Walls)
-	fmt.Println(c.Send(1, &ipc.Invoke{Step: "collect"}))
+	fmt.Println(c.Send(1, &ipc.Invoke{Action: "step"}))
 	c.Send(0, &ipc.Bye{})
 	_, err = c.Recv()
 	fmt.Println(err == io.EOF)

@@ -84,23 +84,33 @@ type Refused struct {
 }
 
 // Load hands over compiled code: one sealed memfd rides with the frame.
-// Component numbers start at 0 and are the supervisor's choice.
+// Component numbers start at 0 and are the supervisor's choice. Contract, when
+// not empty, is the only contract to drive the component by.
 type Load struct {
 	Component uint32 `msgpack:"component"`
 	Layer     string `msgpack:"layer"` // component.Layer
 	Size      uint64 `msgpack:"size"`
+	Contract  string `msgpack:"contract"`
+}
+
+// Contract is a guest contract that a component speaks, and what can be asked of
+// it (contract.Action).
+type Contract struct {
+	Name    string   `msgpack:"name"`
+	Actions []string `msgpack:"actions" most:"64"`
 }
 
 // Loaded answers Load. Verdict is "ok" or the reason it cannot be run
 // ("contract_mismatch", "host_fault" for code the engine does not take).
-// Contract names the guest contract found. Detail is text for people.
+// Contracts are those that the binary's types offer, best first. Detail is text
+// for people. Imports and Exports are names, also of what cannot be run.
 type Loaded struct {
-	Component uint32   `msgpack:"component"`
-	Verdict   string   `msgpack:"verdict"`
-	Contract  string   `msgpack:"contract"`
-	Detail    string   `msgpack:"detail"`
-	Imports   []string `msgpack:"imports" most:"4096"`
-	Exports   []string `msgpack:"exports" most:"4096"`
+	Component uint32     `msgpack:"component"`
+	Verdict   string     `msgpack:"verdict"`
+	Contracts []Contract `msgpack:"contracts" most:"64"`
+	Detail    string     `msgpack:"detail"`
+	Imports   []string   `msgpack:"imports" most:"4096"`
+	Exports   []string   `msgpack:"exports" most:"4096"`
 }
 
 // Compile hands over source code (wasm binary or text) in a sealed memfd, and a
@@ -128,13 +138,14 @@ type Sealed struct {
 	Walls []Wall `msgpack:"walls" most:"64"`
 }
 
-// Invoke runs one step. The frame's id identifies it; the worker's HostCall
-// and Result frames carry the same id. Budget is nanoseconds of wall time, Seed
-// (32 bytes) and Now (nanoseconds since 1970) make the guest's randomness and
-// clock.
+// Invoke asks one thing of a component: Action (contract.Action) says what, and
+// the first of its contracts that can do it is used. The frame's id identifies
+// it; the worker's HostCall and Result frames carry the same id. Budget is
+// nanoseconds of wall time, Seed (32 bytes) and Now (nanoseconds since 1970) make
+// the guest's randomness and clock.
 type Invoke struct {
 	Component uint32 `msgpack:"component"`
-	Step      string `msgpack:"step"`
+	Action    string `msgpack:"action"`
 	Request   []byte `msgpack:"request"`
 	Budget    int64  `msgpack:"budget"`
 	Seed      []byte `msgpack:"seed"`

@@ -9,6 +9,7 @@ import "fmt"
 // History:
 //
 //	1  the first version.
+//	2  a component has several contracts, and an Invoke names an action.
 //
 // What holds for all versions, so that two builds can find out that they do not
 // match: the frame header, the codes, bodies and caps of Hello, Welcome and Bye,
@@ -16,10 +17,10 @@ import "fmt"
 // with the number. A change goes into the supervisor first: it is the side that
 // chooses, so it must know the old and the new version before any worker says
 // the new one in Hello.
-const Version uint16 = 1
+const Version uint16 = 2
 
 // MinVersion is the oldest protocol version that this build speaks.
-const MinVersion uint16 = 1
+const MinVersion uint16 = 2
 
 // Negotiate gives the newest version that both this build and a peer that speaks
 // min to max know.

@@ -5,202 +5,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
+	"strconv"
 	"unicode/utf8"
 
-	"github.com/fxamacker/cbor/v2"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/greentic-ai/greentic-provision/internal/hostile"
 )
 
-// packV1 is generation C, as far as provisioning needs it. Symbols are resolved
-// where they are used.
-type packV1 struct {
-	PackID       *symbol `cbor:"pack_id"`
-	Version      *string `cbor:"version"`
-	Symbols      symbols `cbor:"symbols"`
-	Capabilities []struct {
-		Name symbol `cbor:"name"`
-	} `cbor:"capabilities"`
-	Components []struct {
-		ID      symbol `cbor:"id"`
-		Version string `cbor:"version"`
-	} `cbor:"components"`
-	Flows []struct {
-		ID          string          `cbor:"id"`
-		Entrypoints []string        `cbor:"entrypoints"`
-		Flow        cbor.RawMessage `cbor:"flow"` // only one of them is looked into
-	} `cbor:"flows"`
-}
-
-// generation is decoded first: the fields of other generations have other types.
-type generation struct {
-	SchemaVersion string `cbor:"schema_version"`
-	Meta          struct {
-		PackID  cbor.RawMessage `cbor:"pack_id"`
-		Version cbor.RawMessage `cbor:"packVersion"`
-	} `cbor:"meta"`
-}
-
-// symbols are the string tables that symbolised fields index.
-type symbols struct {
-	ComponentIDs    []string `cbor:"component_ids"`
-	CapabilityNames []string `cbor:"capability_names"`
-	PackIDs         []string `cbor:"pack_ids"`
-}
-
-// symbol is a symbolised field: an index into a table, or the string itself
-// (older builds).
-type symbol struct {
-	text    string
-	index   uint64
-	isIndex bool
-}
-
-// UnmarshalCBOR implements cbor.Unmarshaler.
-func (s *symbol) UnmarshalCBOR(b []byte) error {
-	*s = symbol{}
-	switch h, err := head(b); {
-	case err != nil:
-		return err
-	case h.major == 0:
-		s.index, s.isIndex = h.argument, true
-		return nil
-	case h.major == 3:
-		s.text = string(b[h.length:])
-		return nil
-	}
-	return errors.New("a symbol is neither an index nor a string")
-}
-
-func (s symbol) in(table []string, name string) (string, error) {
-	switch {
-	case !s.isIndex:
-		return s.text, nil
-	case s.index >= uint64(len(table)):
-		return "", refuse(RuleSymbol, "", hintRebuild, "invalid symbol index %d in %s", s.index, name)
-	}
-	return table[s.index], nil
-}
-
-// decoder reads what checkCBOR has passed. Names match exactly: the library's
-// default would take "PACK_ID" for pack_id. It repeats checkCBOR's bounds so
-// that neither has to be trusted alone.
-var decoder = func() cbor.DecMode {
-	mode, err := cbor.DecOptions{
-		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
-		MaxNestedLevels:   MaxNesting,
-		MaxArrayElements:  MaxElements,
-		MaxMapPairs:       MaxElements,
-		IndefLength:       cbor.IndefLengthAllowed, // of maps and arrays; checkCBOR refuses strings
-		TagsMd:            cbor.TagsForbidden,
-		FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,
-	}.DecMode()
-	if err != nil {
-		panic(err) // constants out of the library's range
-	}
-	return mode
-}()
-
-func decodeCBOR(b []byte, v any) error {
-	err := decoder.Unmarshal(b, v)
-	if wrong, ok := errors.AsType[*cbor.UnmarshalTypeError](err); ok {
-		return refuse(RuleManifest, "", "", "%s is a CBOR %s where %s is expected", quote(wrong.StructFieldName), wrong.CBORType, wrong.GoType)
-	}
-	if err != nil {
-		return refuse(RuleSyntax, "", "", "%s", clean(err))
-	}
-	return nil
-}
-
-func (m *manifest) decodePackV1() (Manifest, error) {
-	if err := checkCBOR(m.bytes); err != nil {
-		return Manifest{}, err
-	}
-	var g generation
-	if err := decodeCBOR(m.bytes, &g); err != nil {
-		return Manifest{}, err
-	}
-	switch {
-	case g.SchemaVersion == "" && (g.Meta.PackID != nil || g.Meta.Version != nil):
-		return Manifest{}, errLegacy()
-	case g.SchemaVersion != GenerationPackV1:
-		return Manifest{}, refuse(RuleGeneration, "", "", "has schema_version %s; this version reads %q", quote(g.SchemaVersion), GenerationPackV1)
-	}
-	var p packV1
-	if err := decodeCBOR(m.bytes, &p); err != nil {
-		return Manifest{}, err
-	}
-	if p.PackID == nil {
-		return Manifest{}, refuse(RuleManifest, "", "", "has no %q", "pack_id")
-	}
-	if p.Version == nil {
-		return Manifest{}, refuse(RuleManifest, "", "", "has no %q", "version")
-	}
-	out := Manifest{Generation: GenerationPackV1, Version: *p.Version}
-	var err error
-	if out.ID, err = p.PackID.in(p.Symbols.PackIDs, "pack_ids"); err != nil {
-		return Manifest{}, err
-	}
-	for _, c := range p.Capabilities {
-		name, err := c.Name.in(p.Symbols.CapabilityNames, "capability_names")
-		if err != nil {
-			return Manifest{}, err
-		}
-		out.Capabilities = append(out.Capabilities, name)
-	}
-	m.components = make(map[string]string, len(p.Components))
-	for _, c := range p.Components {
-		id, err := c.ID.in(p.Symbols.ComponentIDs, "component_ids")
-		if err != nil {
-			return Manifest{}, err
-		}
-		if _, twice := m.components[id]; twice {
-			return Manifest{}, refuse(RuleManifest, "", hintRebuild, "lists the component %s twice", quote(id))
-		}
-		m.components[id] = c.Version
-	}
-	m.flows = make([]flow, 0, len(p.Flows))
-	for _, f := range p.Flows {
-		m.flows = append(m.flows, flow{id: f.ID, entrypoints: f.Entrypoints, graph: f.Flow})
-	}
-	m.symbols = p.Symbols
-	return out, nil
-}
-
-// nodes gives the distinct component ids that the nodes of a flow name, in the
-// order of the nodes. Without a flow of that id, or in the other generation,
-// there are none.
-func (m *manifest) nodes(flowID string) ([]string, error) {
-	for _, f := range m.flows {
-		if f.id != flowID || len(f.graph) == 0 {
-			continue
-		}
-		var graph struct {
-			Nodes []struct {
-				Component struct {
-					ID symbol `cbor:"id"`
-				} `cbor:"component"`
-			} `cbor:"nodes"`
-		}
-		if err := decodeCBOR(f.graph, &graph); err != nil {
-			return nil, err
-		}
-		var ids []string
-		seen := map[string]bool{}
-		for _, n := range graph.Nodes {
-			id, err := n.Component.ID.in(m.symbols.ComponentIDs, "component_ids")
-			if err != nil {
-				return nil, err
-			}
-			if !seen[id] {
-				seen[id] = true
-				ids = append(ids, id)
-			}
-		}
-		return ids, nil
-	}
-	return nil, nil
-}
-
-// level is an array or map that checkCBOR is in.
+// level is an array or map that cborToJSON is in.
 type level struct {
 	items uint64 // to come, when the length is definite
 	seen  uint64 // so far; in a map, every other one is a key
@@ -217,18 +31,22 @@ func (l *level) each() uint64 {
 	return 1
 }
 
-// checkCBOR walks a whole document without recursion and without allocating for
-// what it declares: nesting, element counts, lengths against the bytes that are
-// left, text keys, no key twice, no strings in pieces, no tags, nothing behind
-// the end. Maps and arrays of indefinite length are taken: every published
-// messaging pack has some, below "extensions". The cbor package checks most of it
-// too, but looks for duplicate keys only in the maps it decodes, not in those it
-// skips.
-func checkCBOR(b []byte) error {
+// cborToJSON checks a CBOR document and gives the same as JSON, so that both
+// encodings of a manifest are decoded by one set of types. It works in one pass
+// that does not recurse and allocates nothing for what is only declared: nesting,
+// element counts, lengths against the bytes that are left, text keys, no key
+// twice, no strings in pieces, no tags, nothing behind the end.
+//
+// Maps and arrays of indefinite length are taken: every published messaging pack
+// has some, below "extensions". Bytes become an array of numbers, as where Rust
+// builders read them into JSON. A byte gives at most six: the text U+0000.
+func cborToJSON(b []byte) ([]byte, error) {
 	stack := make([]level, 0, MaxNesting)
+	out := make([]byte, 0, len(b)+len(b)/2)
 	offset := 0
 	for {
 		for len(stack) > 0 && !stack[len(stack)-1].open && stack[len(stack)-1].seen == stack[len(stack)-1].items {
+			out = append(out, stack[len(stack)-1].end())
 			stack = stack[:len(stack)-1]
 		}
 		if len(stack) == 0 && offset > 0 {
@@ -236,7 +54,7 @@ func checkCBOR(b []byte) error {
 		}
 		h, err := head(b[offset:])
 		if err != nil {
-			return refuse(RuleSyntax, "", "", "%v at byte %d", err, offset)
+			return nil, refuse(RuleSyntax, "", "", "%v at byte %d", err, offset)
 		}
 		start := offset
 		offset += h.length
@@ -245,60 +63,159 @@ func checkCBOR(b []byte) error {
 		if h.isBreak() {
 			top := len(stack) - 1
 			if top < 0 || !stack[top].open || stack[top].isMap && stack[top].seen%2 == 1 {
-				return refuse(RuleSyntax, "", "", "a break where nothing can end, at byte %d", start)
+				return nil, refuse(RuleSyntax, "", "", "a break where nothing can end, at byte %d", start)
 			}
+			out = append(out, stack[top].end())
 			stack = stack[:top]
 			continue
 		}
 		if len(stack) > 0 {
 			top := &stack[len(stack)-1]
 			isKey = top.isMap && top.seen%2 == 0
+			switch {
+			case top.isMap && !isKey:
+				out = append(out, ':')
+			case top.seen > 0:
+				out = append(out, ',')
+			}
 			top.seen++
 			if top.open && top.seen > MaxElements*top.each() {
-				return refuse(RuleDocument, "", "", "has more than %d elements at byte %d", MaxElements, start)
+				return nil, refuse(RuleDocument, "", "", "has more than %d elements at byte %d", MaxElements, start)
 			}
 		}
 		if isKey && h.major != 3 {
-			return refuse(RuleSyntax, "", "", "a map key that is not text at byte %d", start)
+			return nil, refuse(RuleSyntax, "", "", "a map key that is not text at byte %d", start)
 		}
 		switch h.major {
+		case 0:
+			out = strconv.AppendUint(out, h.argument, 10)
+		case 1: // -1 - argument
+			out = append(out, '-')
+			if h.argument == math.MaxUint64 {
+				out = append(out, "18446744073709551616"...)
+			} else {
+				out = strconv.AppendUint(out, h.argument+1, 10)
+			}
 		case 2, 3:
 			if h.argument > left {
-				return refuse(RuleSyntax, "", "", "a string of %d bytes with %d bytes left at byte %d", h.argument, left, start)
+				return nil, refuse(RuleSyntax, "", "", "a string of %d bytes with %d bytes left at byte %d", h.argument, left, start)
 			}
 			text := b[offset : offset+int(h.argument)]
 			offset += int(h.argument)
-			if h.major == 3 && !utf8.Valid(text) {
-				return refuse(RuleSyntax, "", "", "text that is not UTF-8 at byte %d", start)
+			if h.major == 2 {
+				out = appendNumbers(out, text)
+				continue
+			}
+			if !utf8.Valid(text) {
+				return nil, refuse(RuleSyntax, "", "", "text that is not UTF-8 at byte %d", start)
 			}
 			if isKey && !stack[len(stack)-1].keys.add(text) {
-				return refuse(RuleSyntax, "", "", "the map key %s is there twice, at byte %d", quote(string(text)), start)
+				return nil, refuse(RuleSyntax, "", "", "the map key %s is there twice, at byte %d", hostile.Quote(string(text)), start)
+			}
+			if out, err = jsontext.AppendQuote(out, text); err != nil {
+				return nil, refuse(RuleSyntax, "", "", "text that is not UTF-8 at byte %d", start)
 			}
 		case 4, 5:
 			next := level{open: h.indefinite, isMap: h.major == 5}
 			each := next.each()
 			if h.argument > MaxElements {
-				return refuse(RuleDocument, "", "", "has %d elements at byte %d; at most %d are read", h.argument, start, MaxElements)
+				return nil, refuse(RuleDocument, "", "", "has %d elements at byte %d; at most %d are read", h.argument, start, MaxElements)
 			}
 			if each*h.argument > left {
-				return refuse(RuleSyntax, "", "", "%d elements with %d bytes left at byte %d", h.argument, left, start)
+				return nil, refuse(RuleSyntax, "", "", "%d elements with %d bytes left at byte %d", h.argument, left, start)
 			}
 			if len(stack) == MaxNesting {
-				return refuse(RuleDocument, "", "", "is nested deeper than %d levels", MaxNesting)
+				return nil, refuse(RuleDocument, "", "", "is nested deeper than %d levels", MaxNesting)
 			}
 			stack = stack[:len(stack)+1]
 			next.items = each * h.argument
 			next.keys = stack[len(stack)-1].keys // the buffer of the last map at this level
 			next.keys.reset()
 			stack[len(stack)-1] = next
+			out = append(out, next.begin())
 		case 6:
-			return refuse(RuleSyntax, "", "", "a tag at byte %d; tags have no meaning in a manifest", start)
+			return nil, refuse(RuleSyntax, "", "", "a tag at byte %d; tags have no meaning in a pack", start)
+		case 7:
+			if out, err = appendSimple(out, h); err != nil {
+				return nil, refuse(RuleSyntax, "", "", "%v at byte %d", err, start)
+			}
 		}
 	}
 	if offset != len(b) {
-		return refuse(RuleSyntax, "", "", "%d bytes after the end of the document", len(b)-offset)
+		return nil, refuse(RuleSyntax, "", "", "%d bytes after the end of the document", len(b)-offset)
 	}
-	return nil
+	return out, nil
+}
+
+func appendNumbers(out, b []byte) []byte {
+	out = append(out, '[')
+	for i, c := range b {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = strconv.AppendUint(out, uint64(c), 10)
+	}
+	return append(out, ']')
+}
+
+// appendSimple writes a simple value or a float (RFC 8949, 3.3).
+func appendSimple(out []byte, h itemHead) ([]byte, error) {
+	var f float64
+	switch {
+	case h.length == 1 && h.argument == 20:
+		return append(out, "false"...), nil
+	case h.length == 1 && h.argument == 21:
+		return append(out, "true"...), nil
+	case h.length == 1 && (h.argument == 22 || h.argument == 23): // null, undefined
+		return append(out, "null"...), nil
+	case h.length == 3:
+		f = half(uint16(h.argument))
+	case h.length == 5:
+		f = float64(math.Float32frombits(uint32(h.argument)))
+	case h.length == 9:
+		f = math.Float64frombits(h.argument)
+	default:
+		return nil, fmt.Errorf("the simple value %d, which has no meaning,", h.argument)
+	}
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return nil, errors.New("a number that is not finite")
+	}
+	return strconv.AppendFloat(out, f, 'g', -1, 64), nil
+}
+
+// half is a float of 16 bits (RFC 8949, appendix D).
+func half(b uint16) float64 {
+	exponent, mantissa := int(b>>10&0x1f), float64(b&0x3ff)
+	var f float64
+	switch exponent {
+	case 0:
+		f = math.Ldexp(mantissa, -24)
+	case 31:
+		f = math.Inf(1)
+		if mantissa != 0 {
+			f = math.NaN()
+		}
+	default:
+		f = math.Ldexp(mantissa+1024, exponent-25)
+	}
+	if b>>15 == 1 {
+		f = -f
+	}
+	return f
+}
+
+func (l *level) begin() byte {
+	if l.isMap {
+		return '{'
+	}
+	return '['
+}
+
+func (l *level) end() byte {
+	if l.isMap {
+		return '}'
+	}
+	return ']'
 }
 
 // keySet is the keys of one map. Most maps have few, so those are compared one

@@ -10,24 +10,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/greentic-ai/greentic-provision/internal/hostile"
 	"github.com/greentic-ai/greentic-provision/plan"
 )
-
-// found is the answer of a source to "is there a regular file of this name?".
-type found int
-
-const (
-	absent found = iota
-	present
-)
-
-// source is what archive and directory have in common. Names have passed
-// checkName. read may be called once for a name that find called present.
-type source interface {
-	find(name string) (found, error)
-	read(name string, most int64, rule Rule) ([]byte, error)
-	finish() error
-}
 
 // directory is a pack that lies unpacked. Only what a run needs is opened: a
 // source tree may hold a gigabyte of build output beside it.
@@ -45,13 +30,27 @@ func openDirectory(name string) (*directory, error) {
 	return &directory{root: root, links: map[string]bool{}}, nil
 }
 
-// find walks down name without following a link. os.Root alone would refuse
+// find goes down name without following a link. os.Root alone would refuse
 // links that leave the directory but follow the rest; a rule of "none" is the
 // same as in archives and needs no target to be judged. A directory of the
 // search path that is a link is passed over, not refused: real source trees have
 // `components -> ../components` and run without it. A link in the very place of
 // a wanted file is refused, because leaving it out would run something else.
 func (d *directory) find(name string) (found, error) {
+	info, err := d.look(name)
+	switch {
+	case err != nil || info == nil || info.IsDir():
+		return absent, err
+	case info.Mode()&fs.ModeSymlink != 0:
+		return absent, refuse(RuleKind, name, "put the file itself into the pack", "is a symbolic link; links are not followed")
+	case !info.Mode().IsRegular():
+		return absent, refuse(RuleKind, name, "", "is not a regular file (%s)", info.Mode().Type())
+	}
+	return present, nil
+}
+
+// look gives what lies at name, nil for nothing.
+func (d *directory) look(name string) (fs.FileInfo, error) {
 	for i := 0; ; {
 		rest := strings.IndexByte(name[i:], '/')
 		prefix := name
@@ -61,58 +60,136 @@ func (d *directory) find(name string) (found, error) {
 		info, err := d.root.Lstat(prefix)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return absent, nil
+			return nil, nil
 		case err != nil:
-			return absent, err
-		case rest < 0 && info.Mode().IsRegular():
-			return present, nil
-		case rest < 0 && info.Mode()&fs.ModeSymlink != 0:
-			return absent, refuse(RuleKind, name, "put the file itself into the pack", "is a symbolic link; links are not followed")
-		case rest < 0 && !info.IsDir():
-			return absent, refuse(RuleKind, name, "", "is not a regular file (%s)", info.Mode().Type())
+			return nil, err
 		case rest < 0:
-			return absent, nil
+			return info, nil
 		case info.Mode()&fs.ModeSymlink != 0:
 			d.links[prefix] = true
-			return absent, nil
+			return nil, nil
 		case !info.IsDir():
-			return absent, nil
+			return nil, nil
 		}
 		i += rest + 1
 	}
 }
 
-func (d *directory) read(name string, most int64, rule Rule) ([]byte, error) {
-	f, err := d.root.Open(name)
+// list passes links over: it is for files that have no name of their own.
+func (d *directory) list(dir string) ([]string, error) {
+	info, err := d.look(dir)
+	if err != nil || info == nil {
+		return nil, err
+	}
+	if info.Mode()&fs.ModeSymlink != 0 {
+		d.links[dir] = true
+	}
+	if !info.IsDir() {
+		return nil, nil
+	}
+	f, err := d.root.Open(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	entries, err := f.ReadDir(MaxEntries)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	var out []string
+	for _, e := range entries {
+		if name := dir + "/" + e.Name(); e.Type().IsRegular() && checkName(name) == nil {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+func (d *directory) size(name string) int64 {
+	info, err := d.root.Lstat(name)
+	if err != nil {
+		return 0 // copy will say why
+	}
+	return info.Size() + bytes.MinRead // room to notice the end
+}
+
+func (d *directory) copy(w io.Writer, name string, most int64, rule Rule) error {
+	f, err := d.root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !info.Mode().IsRegular() { // exchanged since find
-		return nil, refuse(RuleKind, name, "", "is not a regular file (%s)", info.Mode().Type())
+		return refuse(RuleKind, name, "", "is not a regular file (%s)", info.Mode().Type())
 	}
-	var b bytes.Buffer
-	b.Grow(int(min(info.Size(), most)) + bytes.MinRead) // else ReadFrom doubles it at the end
 	// The size may have changed since Stat: what counts is what is read.
-	n, err := io.Copy(&b, io.LimitReader(f, most+1))
+	n, err := io.Copy(w, io.LimitReader(f, most+1))
+	if err != nil {
+		return err
+	}
+	if n > most {
+		return refuse(rule, name, "", "is larger than the %d bytes that are read", most)
+	}
+	if d.total += n; d.total > MaxTotal {
+		return refuse(RuleTotalSize, name, "", "up to here %d bytes are needed; at most %d are read from one pack", d.total, MaxTotal)
+	}
+	return nil
+}
+
+// inventories say what a directory holds: with one of them, the whole directory
+// is the pack.
+var inventories = []string{"sbom.cbor", "sbom.json", "signatures/pack.sig", "pack.toml", "greentic-pack.toml"}
+
+// names lists the directory if it holds no more than an archive may. A source
+// tree that holds more is looked at file by file; with an inventory it is refused.
+func (d *directory) names() ([]string, error) {
+	var out []string
+	left := 4 * MaxEntries // a directory costs as much as a file and is none
+	err := fs.WalkDir(d.root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		switch left--; {
+		case err != nil:
+			return err
+		case left == 0 || len(out) > MaxEntries:
+			return fs.SkipAll
+		case name == ".":
+		case checkName(name) != nil && entry.IsDir():
+			return fs.SkipDir
+		case checkName(name) == nil && entry.Type().IsRegular():
+			out = append(out, name)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	if n > most {
-		return nil, refuse(rule, name, "", "is larger than the %d bytes that are read", most)
+	if left > 0 && len(out) <= MaxEntries {
+		return out, nil
 	}
-	if d.total += n; d.total > MaxTotal {
-		return nil, refuse(RuleTotalSize, name, "", "up to here %d bytes are needed; at most %d are read from one pack", d.total, MaxTotal)
+	for _, name := range inventories {
+		if f, err := d.find(name); err != nil {
+			return nil, err
+		} else if f == present {
+			return nil, refuse(RuleEntries, "", "", "the directory has %s and more than %d files, which are not all checked", hostile.Quote(name), MaxEntries)
+		}
 	}
-	return b.Bytes(), nil
+	out = out[:0]
+	for _, name := range withAssets(lockFiles...) {
+		if f, err := d.find(name); err != nil {
+			return nil, err
+		} else if f == present {
+			out = append(out, name)
+		}
+	}
+	return out, nil
 }
 
 // finish is empty: what a run does not need is not part of a directory pack.
-func (d *directory) finish() error { return nil }
+func (d *directory) finish(func(string) bool) error { return nil }
 
 // findings reports each link that was passed over, and what was not seen for it.
 func (d *directory) findings() []plan.Diagnostic {
@@ -125,7 +202,7 @@ func (d *directory) findings() []plan.Diagnostic {
 	for _, l := range links {
 		ds = append(ds, plan.Diagnostic{
 			Severity: plan.Info, Code: "SYMLINK_NOT_FOLLOWED", Path: l,
-			Message: fmt.Sprintf("%s is a symbolic link; what lies behind it is not part of the pack", quote(l)),
+			Message: fmt.Sprintf("%s is a symbolic link; what lies behind it is not part of the pack", hostile.Quote(l)),
 			Hint:    "put the files themselves into the pack if they are needed",
 		})
 	}

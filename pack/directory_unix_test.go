@@ -23,7 +23,7 @@ func TestPipe(t *testing.T) {
 		if err := syscall.Mkfifo(pipe, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		_, err := pack.Open(dir)
+		_, err := pack.Open(dir, pack.Options{})
 		if e, ok := errors.AsType[*pack.Error](err); !ok || e.Rule != pack.RuleKind || e.Entry != name {
 			t.Errorf("%s: got %v; want %q", name, err, pack.RuleKind)
 		}
@@ -32,7 +32,7 @@ func TestPipe(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, err := pack.Open(pipe)
+	_, err := pack.Open(pipe, pack.Options{})
 	if e, ok := errors.AsType[*pack.Error](err); !ok || e.Rule != pack.RuleForm {
 		t.Errorf("got %v; want %q", err, pack.RuleForm)
 	}

@@ -4,10 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/greentic-ai/greentic-provision/internal/hostile"
 )
 
 // Rule names the rule of the package comment that a pack breaks.
@@ -15,28 +14,34 @@ type Rule string
 
 // The rules. The package comment says what each of them asks.
 const (
-	RuleForm        Rule = "pack form"
-	RuleArchive     Rule = "zip structure"
-	RuleArchiveSize Rule = "archive size"
-	RuleEntries     Rule = "entry count"
-	RuleName        Rule = "entry name"
-	RuleCollision   Rule = "name collision"
-	RuleKind        Rule = "regular files only"
-	RuleEncrypted   Rule = "no encryption"
-	RuleMethod      Rule = "stored or deflate"
-	RuleEntrySize   Rule = "entry size"
-	RuleTotalSize   Rule = "total size"
-	RuleTrueSize    Rule = "declared size"
-	RuleChecksum    Rule = "checksum"
-	RuleDocument    Rule = "document bounds"
-	RuleSyntax      Rule = "document syntax"
-	RuleManifest    Rule = "manifest"
-	RuleGeneration  Rule = "manifest generation"
-	RuleSymbol      Rule = "symbol index"
-	RuleIdentifier  Rule = "identifier"
-	RuleSetup       Rule = "no setup entry"
-	RuleStep        Rule = "step not resolvable"
-	RuleComponent   Rule = "component bytes"
+	RuleForm          Rule = "pack form"
+	RuleArchive       Rule = "zip structure"
+	RuleTar           Rule = "tar structure"
+	RuleArchiveSize   Rule = "archive size"
+	RuleEntries       Rule = "entry count"
+	RuleName          Rule = "entry name"
+	RuleCollision     Rule = "name collision"
+	RuleKind          Rule = "regular files only"
+	RuleEncrypted     Rule = "no encryption"
+	RuleMethod        Rule = "stored or deflate"
+	RuleEntrySize     Rule = "entry size"
+	RuleTotalSize     Rule = "total size"
+	RuleTrueSize      Rule = "declared size"
+	RuleChecksum      Rule = "checksum"
+	RuleDocument      Rule = "document bounds"
+	RuleSyntax        Rule = "document syntax"
+	RuleManifest      Rule = "manifest"
+	RuleGeneration    Rule = "manifest generation"
+	RuleSymbol        Rule = "symbol index"
+	RuleIdentifier    Rule = "identifier"
+	RuleFlow          Rule = "flow graph"
+	RuleSetup         Rule = "no setup entry"
+	RuleSubscriptions Rule = "no subscriptions entry"
+	RuleUpdate        Rule = "no update entry"
+	RuleRemove        Rule = "no remove entry"
+	RuleStep          Rule = "step not resolvable"
+	RuleComponent     Rule = "component bytes"
+	RuleIntegrity     Rule = "integrity"
 )
 
 // Error says which rule a pack breaks, and where. It never stands for trouble
@@ -58,10 +63,10 @@ type Error struct {
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("pack ")
-	b.WriteString(quote(e.Path))
+	b.WriteString(hostile.Quote(e.Path))
 	if e.Entry != "" {
 		b.WriteString(": entry ")
-		b.WriteString(quote(e.Entry))
+		b.WriteString(hostile.Quote(e.Entry))
 	}
 	fmt.Fprintf(&b, ": %s: %s", e.Rule, e.Detail)
 	if e.Hint != "" {
@@ -75,6 +80,22 @@ func refuse(rule Rule, entry, hint, format string, args ...any) error {
 	return &Error{Entry: entry, Rule: rule, Detail: fmt.Sprintf(format, args...), Hint: hint}
 }
 
+// inEntry names the entry that an *Error is about, if it does not yet.
+func inEntry(entry string, err error) error {
+	if e, ok := errors.AsType[*Error](err); ok && e.Entry == "" {
+		e.Entry = entry
+	}
+	return err
+}
+
+// detail is what an error says without where, for a finding that says that itself.
+func detail(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Detail
+	}
+	return hostile.Error(err)
+}
+
 // at puts the pack's path into an *Error on its way out.
 func at(path string, err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
@@ -82,57 +103,6 @@ func at(path string, err error) error {
 		return e
 	}
 	return err
-}
-
-// maxShown bounds what a message repeats of a hostile string: a zip name may be
-// 65,535 bytes long.
-const maxShown = 120
-
-// quote is %q with a bound.
-func quote(s string) string {
-	if len(s) <= maxShown {
-		return strconv.Quote(s)
-	}
-	n := maxShown
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return strconv.Quote(s[:n]) + "…"
-}
-
-// quoteAll quotes names for a message, at most eight of them.
-func quoteAll(names []string) string {
-	const most = 8
-	var b strings.Builder
-	for i, n := range names {
-		if i == most {
-			fmt.Fprintf(&b, " and %d more", len(names)-most)
-			break
-		}
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(quote(n))
-	}
-	return b.String()
-}
-
-// clean makes the text of a library's error fit for one line: such texts repeat
-// parts of the document.
-func clean(err error) string {
-	var b strings.Builder
-	for _, r := range err.Error() {
-		if b.Len() > 2*maxShown {
-			b.WriteString("…")
-			break
-		}
-		if unicode.IsGraphic(r) && r != utf8.RuneError {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-	}
-	return b.String()
 }
 
 // isMachine says that err is the operating system's, not the pack's.

@@ -9,7 +9,7 @@ import (
 	"github.com/greentic-ai/greentic-provision/pack"
 )
 
-// A directory is packed and read back: what would a setup run execute?
+// A directory is packed and read back: what would setup execute?
 func Example() {
 	dir := fstest.MapFS{
 		"pack.json": {Data: []byte(`{
@@ -24,13 +24,13 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	b, err := pack.OpenBytes(archive.Bytes(), "timer.gtpack")
+	b, err := pack.OpenBytes(archive.Bytes(), "timer.gtpack", pack.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(b.Manifest.ID, b.Manifest.Version, "runs the flow", b.Setup.ID)
-	for _, s := range b.Steps {
+	fmt.Println(b.Manifest.ID, b.Manifest.Version, "runs the flow", b.Flow.ID)
+	for _, s := range b.Way(pack.ViaSteps).Steps {
 		if s.Component < 0 {
 			fmt.Println(s.Step, "-")
 			continue
@@ -47,12 +47,12 @@ func Example() {
 
 // A pack that breaks a rule gives an Error that says which.
 func ExampleError() {
-	_, err := pack.OpenBytes([]byte(`{"not": "a zip archive"}`), "demo.gtpack")
+	_, err := pack.OpenBytes([]byte(`{"not": "a zip archive"}`), "demo.gtpack", pack.Options{})
 	fmt.Println(err)
 	if e, ok := errors.AsType[*pack.Error](err); ok {
 		fmt.Println(e.Rule == pack.RuleForm)
 	}
 	// Output:
-	// pack "demo.gtpack": pack form: is JSON text, not a zip archive (pack it as a zip archive, or give the pack's directory)
+	// pack "demo.gtpack": pack form: is JSON text, not an archive (pack it as a zip archive, or give the pack's directory)
 	// true
 }

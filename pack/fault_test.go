@@ -38,7 +38,7 @@ func TestReadFaults(t *testing.T) {
 	}
 	for n := 1; ; n++ {
 		r := &failing{bytes.NewReader(b.Bytes()), n}
-		_, err := openReader(r, int64(b.Len()), "x.gtpack")
+		_, err := openReader(r, int64(b.Len()), "x.gtpack", Options{}, false)
 		if r.n > 0 { // not reached
 			if err != nil {
 				t.Fatal(err)

@@ -28,7 +28,7 @@ func allocated() uint64 {
 func checkOpen(t *testing.T, b []byte) uint64 {
 	t.Helper()
 	before := allocated()
-	got, err := pack.OpenBytes(b, "fuzz")
+	got, err := pack.OpenBytes(b, "fuzz", pack.Options{})
 	used := allocated() - before
 	if (got == nil) == (err == nil) {
 		t.Fatalf("blueprint %v, error %v", got, err)
@@ -41,41 +41,80 @@ func checkOpen(t *testing.T, b []byte) uint64 {
 		return used
 	}
 	checkBlueprint(t, got)
-	if again, err := pack.OpenBytes(b, "fuzz"); err != nil || !reflect.DeepEqual(got, again) {
+	if again, err := pack.OpenBytes(b, "fuzz", pack.Options{}); err != nil || !reflect.DeepEqual(got, again) {
 		t.Fatalf("the second time: %v", err)
+	}
+	if len(b) > 64<<10 {
+		return used // enough, and long
+	}
+	for _, entry := range pack.Entries[1:] {
+		got, err := pack.OpenBytes(b, "fuzz", pack.Options{Entry: entry})
+		if err == nil {
+			checkBlueprint(t, got)
+		} else {
+			checkMessage(t, err)
+		}
 	}
 	return used
 }
 
 func checkBlueprint(t *testing.T, b *pack.Blueprint) {
 	t.Helper()
-	if len(b.Steps) != len(plan.Steps) {
-		t.Fatalf("%d steps", len(b.Steps))
-	}
+	inRange := func(i int) bool { return i >= -1 && i < len(b.Components) }
 	usedBy := make([]int, len(b.Components))
-	for i, s := range b.Steps {
-		if s.Step != plan.Steps[i] || s.Component >= len(b.Components) || (s.Component < 0) != (s.Why != "") {
-			t.Errorf("step %+v", s)
-		}
-		if s.Component >= 0 {
-			usedBy[s.Component]++
+	use := func(i int) {
+		if i >= 0 {
+			usedBy[i]++
 		}
 	}
+	if len(b.Ways) != len(pack.Vias) {
+		t.Fatalf("%d ways", len(b.Ways))
+	}
+	possible := 0
+	for i, w := range b.Ways {
+		if w.Via != pack.Vias[i] || !inRange(w.Component) {
+			t.Fatalf("way %+v", w)
+		}
+		use(w.Component)
+		if w.Possible() {
+			possible++
+			if w.Why == "" || (w.Steps != nil) != (w.Via == pack.ViaSteps) || (w.Nodes != nil) != (w.Via == pack.ViaFlow) ||
+				(w.Component >= 0) != (w.Via == pack.ViaComponent || w.Via == pack.ViaQA) {
+				t.Errorf("way %+v", w)
+			}
+		}
+		for _, s := range w.Steps {
+			if !inRange(s.Component) || (s.Component < 0) != (s.Why != "") {
+				t.Fatalf("step %+v", s)
+			}
+			use(s.Component)
+		}
+		for id, c := range w.Nodes {
+			if !inRange(c) {
+				t.Fatalf("node %s: %d", id, c)
+			}
+			use(c)
+		}
+	}
+	if (possible > 0) == b.Nothing && b.Entry != pack.EntryRequirements {
+		t.Errorf("%d ways, nothing: %v", possible, b.Nothing)
+	}
+	use(b.Requirements.Component)
+	if (b.Requirements.Component < 0) != (b.Requirements.Why != "") {
+		t.Errorf("requirements %+v", b.Requirements)
+	}
+	unreadable := strings.Contains(codes(b), "COMPONENT_UNREADABLE")
 	paths := map[string]bool{}
 	for i, c := range b.Components {
-		if usedBy[i] == 0 || paths[c.Path] || len(c.Bytes) > pack.MaxEntry || c.Text == (c.Layer != "") {
-			t.Errorf("component %s: used by %d steps, %d bytes, text %v, layer %q", c.Path, usedBy[i], len(c.Bytes), c.Text, c.Layer)
+		if usedBy[i] == 0 && !unreadable || paths[c.Path] || int64(len(c.Bytes)) != c.Size || len(c.Bytes) > pack.MaxEntry || c.Text == (c.Layer != "") {
+			t.Errorf("component %s: used %d times, %d bytes, text %v, layer %q", c.Path, usedBy[i], len(c.Bytes), c.Text, c.Layer)
 		}
 		paths[c.Path] = true
 	}
-	runs := b.Steps[2].Component >= 0
-	if b.Steps[2].Step != plan.Apply || runs == (b.Pattern == pack.PatternNone) || runs != (b.Setup.ID != "") {
-		t.Errorf("pattern %s, setup %q, apply runs: %v", b.Pattern, b.Setup.ID, runs)
-	}
-	if b.Manifest.ID == "" || b.Manifest.Version == "" || len(b.Digest) != len("sha256:")+64 {
+	if b.Manifest.ID == "" || b.Manifest.Version == "" || len(b.Digest) != len("sha256:")+64 || b.Integrity == nil {
 		t.Errorf("manifest %+v, digest %s", b.Manifest, b.Digest)
 	}
-	if plan.HasErrors(b.Findings) {
+	if plan.HasErrors(b.Findings) || len(b.Findings) > 300 {
 		t.Errorf("findings %+v", b.Findings)
 	}
 }

@@ -49,8 +49,8 @@ func TestIndefiniteLengthsAreRead(t *testing.T) {
 		do(err)
 	}
 	do(w.Close())
-	b, err := pack.OpenBytes(archive.Bytes(), "x.gtpack")
-	if err != nil || b.Manifest.ID != "indefinite" || b.Setup.ID != "setup_default" {
+	b, err := pack.OpenBytes(archive.Bytes(), "x.gtpack", pack.Options{})
+	if err != nil || b.Manifest.ID != "indefinite" || b.Flow.ID != "setup_default" {
 		t.Fatalf("%+v, %v", b, err)
 	}
 }

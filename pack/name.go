@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/greentic-ai/greentic-provision/internal/hostile"
 )
 
 // checkName applies the rules for names of entries. They are fs.ValidPath (valid
@@ -75,7 +77,7 @@ func (n *names) place(p, folded string, dir bool) error {
 	other, ok := n.seen[folded]
 	switch {
 	case ok && other.name != p:
-		return refuse(RuleCollision, p, "rename one of them", "and %s are one name where case or Unicode normalisation does not count", quote(other.name))
+		return refuse(RuleCollision, p, "rename one of them", "and %s are one name where case or Unicode normalisation does not count", hostile.Quote(other.name))
 	case ok && other.dir != dir:
 		return refuse(RuleCollision, p, "rename one of them", "is both a file and a directory")
 	case ok:
@@ -104,9 +106,9 @@ func checkIdentifier(s string) error {
 	case !utf8.ValidString(s):
 		return errors.New("is not valid UTF-8")
 	case strings.IndexFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) }) >= 0:
-		return fmt.Errorf("%s contains a character that cannot be shown", quote(s))
+		return fmt.Errorf("%s contains a character that cannot be shown", hostile.Quote(s))
 	case strings.ContainsAny(s, `/\`), s == ".", s == "..":
-		return fmt.Errorf("%s is or contains part of a path", quote(s))
+		return fmt.Errorf("%s is or contains part of a path", hostile.Quote(s))
 	}
 	return nil
 }

@@ -12,13 +12,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"unicode"
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/greentic-ai/greentic-provision/integrity"
 	"github.com/greentic-ai/greentic-provision/pack"
 )
 
@@ -34,10 +38,10 @@ type refusal struct {
 var refusals = []refusal{
 	// Form.
 	{"empty", bytesOf(""), pack.RuleForm, "", "empty"},
-	{"json", bytesOf(" \n{\"id\":1}"), pack.RuleForm, "", "is JSON text, not a zip archive"},
+	{"json", bytesOf(" \n{\"id\":1}"), pack.RuleForm, "", "is JSON text, not an archive"},
 	{"json with BOM", bytesOf("\xef\xbb\xbf[1]"), pack.RuleForm, "", "is JSON text"},
-	{"tar", bytesOf(strings.Repeat("\x00", 257) + "ustar\x0000" + strings.Repeat("\x00", 1000)), pack.RuleForm, "", "tar packs are not read by this version"},
-	{"gzip", bytesOf("\x1f\x8b\x08rest"), pack.RuleForm, "", "does not begin like a zip archive"},
+	{"gzip", bytesOf("\x1f\x8b\x08rest"), pack.RuleForm, "", "is compressed with gzip"},
+	{"tar of old", bytesOf("x" + strings.Repeat("\x00", 1023)), pack.RuleForm, "", "does not begin like a zip or tar archive"},
 	{"prefixed", func(*testing.T) []byte { return append([]byte("#!/bin/sh\n"), rawZip(sound())...) }, pack.RuleForm, "", "does not begin"},
 
 	// End record and central directory.
@@ -180,12 +184,12 @@ var refusals = []refusal{
 	{"JSON with a lone surrogate", jsonPack(`{"id":"\ud800"}`), pack.RuleSyntax, "pack.json", "surrogate"},
 	{"two JSON values", jsonPack(packJSON + "{}"), pack.RuleSyntax, "pack.json", "after"},
 	{"JSON cut short", jsonPack(packJSON[:len(packJSON)-1]), pack.RuleSyntax, "pack.json", "EOF"},
-	{"empty JSON", jsonPack(""), pack.RuleSyntax, "pack.json", "EOF"},
+	{"empty JSON", jsonPack(""), pack.RuleSyntax, "pack.json", "is empty"},
 	{"JSON that is a list", jsonPack("[]"), pack.RuleManifest, "pack.json", "where an object is expected"},
 	{"JSON null", jsonPack("null"), pack.RuleManifest, "pack.json", `no "id"`},
-	{"id of a wrong type", jsonPack(`{"id":7}`), pack.RuleManifest, "pack.json", `"/id" is a JSON number where a string is expected`},
-	{"flows of a wrong type", jsonPack(`{"flows":{}}`), pack.RuleManifest, "pack.json", `"/flows" is a JSON object where an array is expected`},
-	{"flag of a wrong type", jsonPack(`{"meta":{"requires_public_base_url":"no"}}`), pack.RuleManifest, "pack.json", "is a JSON string where true or false is expected"},
+	{"id of a wrong type", jsonPack(`{"id":7}`), pack.RuleManifest, "pack.json", `"/id" is a number where a string is expected`},
+	{"flows of a wrong type", jsonPack(`{"flows":{}}`), pack.RuleManifest, "pack.json", `"/flows" is an object where an array is expected`},
+	{"flag of a wrong type", jsonPack(`{"meta":{"requires_public_base_url":"no"}}`), pack.RuleManifest, "pack.json", "is a string where true or false is expected"},
 	{"list of a wrong type, under a hostile name", jsonPack(`{"meta":{"entry_flows":[{"id":{"\u202e":1}}]}}`), pack.RuleManifest, "pack.json", "no \"id\""},
 	{"no id", jsonPack(`{"version":"1"}`), pack.RuleManifest, "pack.json", `no "id"`},
 	{"no version", jsonPack(`{"id":"a"}`), pack.RuleManifest, "pack.json", `no "version"`},
@@ -198,9 +202,20 @@ var refusals = []refusal{
 	{"version of 101 bytes", jsonPack(`{"id":"a","version":"` + strings.Repeat("1", 101) + `"}`), pack.RuleIdentifier, "pack.json", "101 bytes"},
 	{"flow id is a path", jsonPack(`{"id":"a","version":"1","meta":{"entry_flows":{"setup":"../../x"}}}`), pack.RuleIdentifier, "pack.json", `"../../x"`},
 	{"empty flow id", jsonPack(`{"id":"a","version":"1","meta":{"entry_flows":{"setup":""}}}`), pack.RuleIdentifier, "pack.json", `flow id of "setup" is empty`},
-	{"legacy", jsonPack(`{"meta":{"packVersion":1,"pack_id":"a","version":"1","entry_flows":["x"]},"flows":[]}`), pack.RuleGeneration, "pack.json", "legacy"},
-	{"legacy entry flows", jsonPack(`{"id":"a","version":"1","meta":{"entry_flows":["x"]}}`), pack.RuleGeneration, "pack.json", "legacy"},
-	{"pack-v1 in JSON", jsonPack(`{"id":"a","version":"1","schema_version":"pack-v1"}`), pack.RuleGeneration, "pack.json", "pack-v1"},
+	{"legacy without version", jsonPack(`{"meta":{"pack_id":"a","entry_flows":["x"]},"flows":[]}`), pack.RuleManifest, "pack.json", `no "meta.version"`},
+	{"legacy pack_id of a wrong type", jsonPack(`{"meta":{"pack_id":1}}`), pack.RuleManifest, "pack.json", `"/meta/pack_id" is a number`},
+	{"legacy component twice", jsonPack(`{"meta":{"pack_id":"a","version":"1"},"components":[{"name":"c"},{"name":"c"}]}`), pack.RuleManifest, "pack.json", "twice"},
+	{"source without name", func(*testing.T) []byte { return rawZip([]rawEntry{stored("pack.manifest.json", `{"version":"1"}`)}) }, pack.RuleManifest, "pack.manifest.json", `no "name"`},
+	{"source without version", func(*testing.T) []byte { return rawZip([]rawEntry{stored("pack.manifest.json", `{"name":"a"}`)}) }, pack.RuleManifest, "pack.manifest.json", `no "version"`},
+	{"source component twice", func(*testing.T) []byte {
+		return rawZip([]rawEntry{stored("pack.manifest.json", `{"name":"a","version":"1","component_sources":[{"id":"c"},{"id":"c"}]}`)})
+	}, pack.RuleManifest, "pack.manifest.json", "twice"},
+	{"entry_flows of numbers", jsonPack(`{"id":"a","version":"1","meta":{"entry_flows":[1]}}`), pack.RuleManifest, "pack.json", "is a number where an object is expected"},
+	{"entrypoints of a wrong type", jsonPack(`{"id":"a","version":"1","flows":[{"id":"f","entrypoints":"setup"}]}`), pack.RuleManifest, "pack.json", "is a string where an array is expected"},
+	{"entrypoints of numbers", jsonPack(`{"id":"a","version":"1","flows":[{"id":"f","entrypoints":[1]}]}`), pack.RuleManifest, "pack.json", "is a number where a string is expected"},
+	{"pack-v1 in JSON without pack_id", jsonPack(`{"id":"a","version":"1","schema_version":"pack-v1"}`), pack.RuleManifest, "pack.json", `no "pack_id"`},
+	{"pack-v2 in JSON", jsonPack(`{"id":"a","version":"1","schema_version":"pack-v2"}`), pack.RuleGeneration, "pack.json", `schema_version "pack-v2"`},
+	{"a schema_version of a wrong type", jsonPack(`{"id":"a","version":"1","schema_version":1}`), pack.RuleGeneration, "pack.json", `schema_version "1"`},
 
 	// CBOR.
 	{"no CBOR", cborPack(""), pack.RuleSyntax, "manifest.cbor", "ends early"},
@@ -232,44 +247,51 @@ var refusals = []refusal{
 	{"CBOR head cut short", cborPack("1b00"), pack.RuleSyntax, "manifest.cbor", "ends early"},
 	{"CBOR simple value in two bytes", cborPack("a1 6161 f810"), pack.RuleSyntax, "manifest.cbor", "simple value"},
 	{"CBOR list", cborPack("80"), pack.RuleManifest, "manifest.cbor", "array"},
-	{"CBOR of no generation", cborPack("a0"), pack.RuleGeneration, "manifest.cbor", `schema_version ""`},
+	{"CBOR of no generation", cborPack("a0"), pack.RuleManifest, "manifest.cbor", `no "id"`},
 	{"CBOR of a later generation", v1(func(m object) { m["schema_version"] = "pack-v2" }), pack.RuleGeneration, "manifest.cbor", `"pack-v2"`},
-	{"CBOR legacy", v1(func(m object) {
-		delete(m, "schema_version")
-		m["meta"] = object{"pack_id": "a", "packVersion": 1, "entry_flows": []string{"x"}}
-	}), pack.RuleGeneration, "manifest.cbor", "legacy"},
+	{"CBOR legacy without version", cborPack("a1 646d657461 a1 677061636b5f6964 6161"), pack.RuleManifest, "manifest.cbor", `no "meta.version"`},
+	{"CBOR infinity", cborPack("a1 6161 f97c00"), pack.RuleSyntax, "manifest.cbor", "not finite"},
+	{"CBOR NaN", cborPack("a1 6161 fb7ff8000000000000"), pack.RuleSyntax, "manifest.cbor", "not finite"},
+	{"CBOR unassigned simple value", cborPack("a1 6161 e0"), pack.RuleSyntax, "manifest.cbor", "simple value 0"},
 	{"CBOR without pack_id", v1(func(m object) { delete(m, "pack_id") }), pack.RuleManifest, "manifest.cbor", `no "pack_id"`},
 	{"CBOR without version", v1(func(m object) { delete(m, "version") }), pack.RuleManifest, "manifest.cbor", `no "version"`},
 	{"CBOR with PACK_ID", v1(func(m object) { delete(m, "pack_id"); m["PACK_ID"] = "p" }), pack.RuleManifest, "manifest.cbor", `no "pack_id"`},
-	{"CBOR version is a number", v1(func(m object) { m["version"] = 1 }), pack.RuleManifest, "manifest.cbor", "where string is expected"},
-	{"CBOR pack_id is a list", v1(func(m object) { m["pack_id"] = []int{} }), pack.RuleSyntax, "manifest.cbor", "neither an index nor a string"},
+	{"CBOR version is a number", v1(func(m object) { m["version"] = 1 }), pack.RuleManifest, "manifest.cbor", `"/version" is a number where a string is expected`},
+	{"CBOR pack_id is a list", v1(func(m object) { m["pack_id"] = []int{} }), pack.RuleManifest, "manifest.cbor", `"/pack_id" is an array where a string or an index is expected`},
 	{"component listed twice", v1(func(m object) { m["components"] = []object{{"id": 0}, {"id": 0}} }), pack.RuleManifest, "manifest.cbor", "twice"},
 	{"symbol of the pack", v1(func(m object) { m["pack_id"] = 1 }), pack.RuleSymbol, "manifest.cbor", "invalid symbol index 1 in pack_ids"},
 	{"symbol without tables", v1(func(m object) { delete(m, "symbols") }), pack.RuleSymbol, "manifest.cbor", "invalid symbol index 0 in pack_ids"},
 	{"symbol beyond 2^63", v1(func(m object) { m["pack_id"] = uint64(1<<64 - 1) }), pack.RuleSymbol, "manifest.cbor", "invalid symbol index 18446744073709551615"},
 	{"symbol of a component", v1(func(m object) { m["components"] = []object{{"id": 9}} }), pack.RuleSymbol, "manifest.cbor", "invalid symbol index 9 in component_ids"},
 	{"symbol of a capability", v1(func(m object) { m["capabilities"] = []object{{"name": 0}} }), pack.RuleSymbol, "manifest.cbor", "invalid symbol index 0 in capability_names"},
-	{"symbol of a node", v1(func(m object) { m["flows"] = []object{setupFlow(0, 2)} }), pack.RuleSymbol, "manifest.cbor", "invalid symbol index 2 in component_ids"},
-	{"component id is a path", v1(func(m object) { m["flows"] = []object{setupFlow("../../x")} }), pack.RuleIdentifier, "manifest.cbor", "part of a path"},
+	{"symbol of a node", v1(func(m object) { m["flows"] = []object{setupFlow(0, 2)} }), pack.RuleStep, "", "flow: the flow cannot be read: invalid symbol index 2 in component_ids"},
+	{"component id is a path", v1(func(m object) {
+		m["components"] = []object{{"id": "../../x"}}
+		m["flows"] = []object{setupFlow()}
+	}), pack.RuleStep, "", "part of a path"},
 	{"component version is a path", v1(func(m object) {
 		m["components"] = []object{{"id": 0, "version": "1/../../x"}}
-		m["flows"] = []object{setupFlow(0)}
-	}), pack.RuleIdentifier, "manifest.cbor", "part of a path"},
+		m["flows"] = []object{setupFlow()}
+	}), pack.RuleStep, "", `"components/a.wasm", "components/a/component.wasm"`},
 
 	// Setup, steps and components.
-	{"no setup", jsonPack(`{"id":"a","version":"1"}`), pack.RuleSetup, "pack.json", `no flow has that entrypoint, none has the id "setup_default", and the capability "provisioning:none"`},
+	{"no setup", jsonPack(`{"id":"a","version":"1"}`), pack.RuleSetup, "pack.json", `no flow has that entrypoint, none has the id "setup_default", no extension names a flow or a provider for it, and the capability "provisioning:none"`},
 	{"no step", func(*testing.T) []byte { return rawZip(sound()[:1]) }, pack.RuleStep, "", `"setup_default__apply" (.wasm, .wat) in "components", "wasm", "."`},
 	{"only another step", func(*testing.T) []byte {
 		return rawZip(append(sound()[:1], stored("wasm/setup_default__collect.wat", "(module)")))
-	}, pack.RuleStep, "", `it has only "wasm/setup_default__collect.wat"`},
-	{"several components", v1(func(m object) { m["flows"] = []object{setupFlow(0, 1, 0)} }), pack.RuleStep, "", `name the components "a", "b", and flow graphs are not run by this version`},
-	{"very many components", v1(func(m object) {
-		m["flows"] = []object{setupFlow("1", "2", "3", "4", "5", "6", "7", strings.Repeat("é", 100), "9", "10")}
-	}), pack.RuleStep, "", `"7", "` + strings.Repeat("é", 60) + `"… and 2 more`},
+	}, pack.RuleStep, "", `there is only "wasm/setup_default__collect.wat"`},
 	{"component not bundled", v1(func(m object) {
 		m["components"] = []object{{"id": 1, "version": "1.2"}}
-		m["flows"] = []object{setupFlow(1)}
+		m["flows"] = []object{setupFlow()}
 	}), pack.RuleStep, "", `"components/b.wasm", "components/b@1.2/component.wasm", "components/b/component.wasm", "components/b/b.wasm"`},
+	{"many components and no provider", v1(func(m object) {
+		var rows []object
+		for i := range 12 {
+			rows = append(rows, object{"id": strings.Repeat("é", 100) + strconv.Itoa(i)})
+		}
+		m["components"] = rows
+		m["flows"] = []object{setupFlow()}
+	}), pack.RuleStep, "", strings.Repeat("é", 60) + `"…`},
 	{"flow without nodes", v1(func(m object) { m["flows"] = []object{setupFlow()} }), pack.RuleStep, "", "the flow has no nodes"},
 	{"empty wasm", applyModule("wasm", ""), pack.RuleComponent, "setup_default__apply.wasm", "0 bytes long"},
 	{"not wasm", applyModule("wasm", "MZ\x90\x00\x03\x00\x00\x00"), pack.RuleComponent, "", "begins with 4d 5a"},
@@ -326,7 +348,8 @@ func v1(edit func(object)) func(*testing.T) []byte {
 			"schema_version": "pack-v1",
 			"pack_id":        0,
 			"version":        "1.0.0",
-			"symbols":        object{"pack_ids": []string{"p"}, "component_ids": []string{"a", "b"}},
+			"symbols": object{"pack_ids": []string{"p"}, "component_ids": []string{"a", "b"},
+				"node_ids": []string{"n0", "n1", "n2"}},
 		}
 		edit(m)
 		b, err := cbor.Marshal(m)
@@ -378,12 +401,38 @@ func zip64Extra(usize, csize uint64) []byte {
 	return binary.LittleEndian.AppendUint64(b, csize)
 }
 
+// others are refused when asked for another entry than setup, or on other terms.
+var others = []struct {
+	options pack.Options
+	refusal
+}{
+	{pack.Options{Entry: pack.EntrySubscriptions}, refusal{"no subscriptions", jsonPack(packJSON), pack.RuleSubscriptions, "pack.json", `names no "subscriptions"`}},
+	{pack.Options{Entry: pack.EntryUpdate}, refusal{"no update", jsonPack(packJSON), pack.RuleUpdate, "pack.json", `the id "update"`}},
+	{pack.Options{Entry: pack.EntryRemove}, refusal{"no remove", jsonPack(packJSON), pack.RuleRemove, "pack.json", `no flow has that entrypoint`}},
+	{pack.Options{Entry: pack.EntryUpdate}, refusal{"modules of setup serve no update", func(*testing.T) []byte {
+		return rawZip([]rawEntry{stored("pack.json", `{"id":"p","version":"1","meta":{"entry_flows":{"update":"change"}}}`), sound()[1]})
+	}, pack.RuleStep, "", `looked for "change__apply" and "update_default__apply" and "update__apply"`}},
+	{pack.Options{Entry: pack.EntrySubscriptions}, refusal{"no module for subscriptions", func(*testing.T) []byte {
+		return rawZip([]rawEntry{stored("pack.json", `{"id":"p","version":"1","meta":{"entry_flows":{"subscriptions":"sync"}}}`), sound()[1]})
+	}, pack.RuleStep, "", `no module for the step "subscriptions"`}},
+	{pack.Options{Provider: "b"}, refusal{"another provider", jsonPack(`{"id":"p","version":"1","extensions":{"greentic.ext.provider":{"inline":{"providers":[{"provider_type":"a","runtime":{"component_ref":"c"}}]}}}}`),
+		pack.RuleStep, "", `the pack declares no provider "b"; it has "a"`}},
+	{pack.Options{}, refusal{"one of two providers", jsonPack(`{"id":"p","version":"1","extensions":{"greentic.provider-extension.v1":{"inline":{"providers":[{"provider_type":"a"},{"provider_type":"b"}]}}}}`),
+		pack.RuleStep, "", `the pack declares the providers "a", "b": say which one is meant`}},
+	{pack.Options{}, refusal{"a provider without a component", jsonPack(`{"id":"p","version":"1","extensions":{"greentic.provider-extension.v1":{"inline":{"providers":[{"provider_type":"a"}]}}}}`),
+		pack.RuleStep, "", `the provider "a" names no component`}},
+	{pack.Options{}, refusal{"inventory", func(*testing.T) []byte {
+		return rawZip(sound(stored("sbom.json", `{"format":"greentic-sbom-v1","files":[{"path":"gone","size":1,"hash_blake3":"`+strings.Repeat("0", 64)+`","media_type":"x"}]}`)))
+	}, pack.RuleIntegrity, "gone", "listed but absent"}},
+	{pack.Options{Integrity: integrity.Policy{RequireSignature: true}}, refusal{"no signature", func(*testing.T) []byte { return rawZip(sound()) }, pack.RuleIntegrity, "", "signature required"}},
+}
+
 func TestRefusals(t *testing.T) {
-	seen := map[pack.Rule]bool{}
-	for _, r := range refusals {
+	seen := map[pack.Rule]bool{pack.RuleArchiveSize: true, pack.RuleFlow: true} // TestLargeFiles, TestFlowIsUnreadable
+	check := func(r refusal, o pack.Options) {
 		seen[r.rule] = true
 		t.Run(r.name, func(t *testing.T) {
-			b, err := pack.OpenBytes(r.build(t), "some.gtpack")
+			b, err := pack.OpenBytes(r.build(t), "some.gtpack", o)
 			if b != nil || err == nil {
 				t.Fatalf("accepted: %+v", b)
 			}
@@ -403,8 +452,14 @@ func TestRefusals(t *testing.T) {
 			checkMessage(t, err)
 		})
 	}
+	for _, r := range slices.Concat(refusals, tarRefusals) {
+		check(r, pack.Options{})
+	}
+	for _, r := range others {
+		check(r.refusal, r.options)
+	}
 	for _, rule := range rules(t) {
-		if !seen[rule] && rule != pack.RuleArchiveSize { // TestLargeFiles
+		if !seen[rule] {
 			t.Errorf("no pack breaks the rule %q", rule)
 		}
 	}
@@ -478,7 +533,7 @@ func TestLimitsAreReached(t *testing.T) {
 		"empty deflate entry": {deflated("x", nil)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := pack.OpenBytes(rawZip(sound(more...)), "x"); err != nil {
+			if _, err := pack.OpenBytes(rawZip(sound(more...)), "x", pack.Options{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -488,7 +543,7 @@ func TestLimitsAreReached(t *testing.T) {
 		for i := len(entries); i < pack.MaxEntries; i++ {
 			entries = append(entries, stored("f"+strconv.Itoa(i), ""))
 		}
-		if _, err := pack.OpenBytes(rawZip(entries), "x"); err != nil {
+		if _, err := pack.OpenBytes(rawZip(entries), "x", pack.Options{}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -499,7 +554,7 @@ func TestLimitsAreReached(t *testing.T) {
 		"id of 100 bytes": `{"id":"` + strings.Repeat("a", 100) + `","version":"1","meta":{"entry_flows":{"setup":"setup_default"}}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := pack.OpenBytes(rawZip([]rawEntry{stored("pack.json", manifest), sound()[1]}), "x"); err != nil {
+			if _, err := pack.OpenBytes(rawZip([]rawEntry{stored("pack.json", manifest), sound()[1]}), "x", pack.Options{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -510,12 +565,12 @@ func TestLimitsAreReached(t *testing.T) {
 // means the same.
 func TestDamage(t *testing.T) {
 	whole := rawZip(append(sound()[:1], deflated("setup_default__apply.wat", []byte("(module (; "+strings.Repeat("x", 200)+" ;))"))))
-	want, err := pack.OpenBytes(whole, "x")
+	want, err := pack.OpenBytes(whole, "x", pack.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for n := range whole {
-		if _, err := pack.OpenBytes(whole[:n], "x"); err == nil {
+		if _, err := pack.OpenBytes(whole[:n], "x", pack.Options{}); err == nil {
 			t.Errorf("accepted when cut to %d of %d bytes", n, len(whole))
 		}
 	}
@@ -524,7 +579,7 @@ func TestDamage(t *testing.T) {
 		for _, mask := range []byte{0x01, 0x20, 0xff} {
 			b := bytes.Clone(whole)
 			b[i] ^= mask
-			got, err := pack.OpenBytes(b, "x")
+			got, err := pack.OpenBytes(b, "x", pack.Options{})
 			if err != nil {
 				refused++
 				checkMessage(t, err)
@@ -542,8 +597,8 @@ func TestDamage(t *testing.T) {
 func TestMachineErrors(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing.gtpack")
 	for name, open := range map[string]func() error{
-		"open":    func() error { _, err := pack.Open(missing); return err },
-		"inspect": func() error { _, err := pack.Inspect(missing); return err },
+		"open":    func() error { _, err := pack.Open(missing, pack.Options{}); return err },
+		"inspect": func() error { _, err := pack.Inspect(missing, pack.Options{}); return err },
 	} {
 		err := open()
 		if _, ours := errors.AsType[*pack.Error](err); ours || !errors.Is(err, fs.ErrNotExist) {
@@ -561,7 +616,7 @@ func TestMachineErrors(t *testing.T) {
 		if err := os.WriteFile(locked, nil, 0); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := pack.Open(locked); !errors.Is(err, fs.ErrPermission) {
+		if _, err := pack.Open(locked, pack.Options{}); !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%v; want fs.ErrPermission", err)
 		}
 	})
@@ -589,13 +644,13 @@ func TestLargeFiles(t *testing.T) {
 	t.Run("archive", func(t *testing.T) {
 		name := filepath.Join(t.TempDir(), "x.gtpack")
 		hole(t, name, pack.MaxArchive+1)
-		_, err := pack.Open(name)
+		_, err := pack.Open(name, pack.Options{})
 		wantRule(t, err, pack.RuleArchiveSize)
 	})
 	t.Run("manifest", func(t *testing.T) {
 		dir := t.TempDir()
 		hole(t, filepath.Join(dir, "pack.json"), pack.MaxDocument+1)
-		_, err := pack.Open(dir)
+		_, err := pack.Open(dir, pack.Options{})
 		wantRule(t, err, pack.RuleDocument)
 	})
 	t.Run("module", func(t *testing.T) {
@@ -604,7 +659,7 @@ func TestLargeFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		hole(t, filepath.Join(dir, "setup_default__apply.wasm"), pack.MaxEntry+1)
-		_, err := pack.Open(dir)
+		_, err := pack.Open(dir, pack.Options{})
 		wantRule(t, err, pack.RuleEntrySize)
 	})
 	t.Run("beside the pack", func(t *testing.T) {
@@ -615,8 +670,117 @@ func TestLargeFiles(t *testing.T) {
 			}
 		}
 		hole(t, filepath.Join(dir, "target.bin"), 1<<40)
-		if _, err := pack.Open(dir); err != nil {
+		if _, err := pack.Open(dir, pack.Options{}); err != nil {
 			t.Errorf("a file that no run needs counts: %v", err)
 		}
 	})
+}
+
+// The package comment names each finding, and a test has each.
+func TestEveryFindingIsSpecified(t *testing.T) {
+	f, err := parser.ParseFile(token.NewFileSet(), "doc.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := regexp.MustCompile(`"([A-Z]+(_[A-Z]+)+)"`)
+	fixtures, err := filepath.Glob("testdata/packs/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var had strings.Builder
+	for _, name := range slices.Concat(sources, fixtures) {
+		if b, err := os.ReadFile(name); err != nil {
+			t.Fatal(err)
+		} else if strings.HasSuffix(name, "_test.go") || strings.HasSuffix(name, ".txtar") {
+			had.Write(b)
+		}
+	}
+	seen := map[string]bool{}
+	for _, name := range sources {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		for _, m := range code.FindAllStringSubmatch(string(b), -1) {
+			seen[m[1]] = true
+			if !strings.Contains(f.Doc.Text(), m[1]) {
+				t.Errorf("%s is not in the package comment", m[1])
+			}
+			if !strings.Contains(had.String(), m[1]) {
+				t.Errorf("no test has %s", m[1])
+			}
+		}
+	}
+	if len(seen) < 15 {
+		t.Errorf("only %d findings", len(seen))
+	}
+}
+
+// Findings are bounded: a manifest names as many components as it likes.
+func TestFindingsAreBounded(t *testing.T) {
+	nodes := make([]any, 1000)
+	for i := range nodes {
+		nodes[i] = "c" + strconv.Itoa(i)
+	}
+	b, err := pack.OpenBytes(v1(func(m object) {
+		ids := make([]string, len(nodes))
+		for i := range ids {
+			ids[i] = "n" + strconv.Itoa(i)
+		}
+		m["symbols"].(object)["node_ids"] = ids
+		m["flows"] = []object{setupFlow(nodes...)}
+	})(t), "x", pack.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := b.Findings[len(b.Findings)-1]
+	if len(b.Findings) != 201 || last.Code != "FINDINGS_OMITTED" || last.Message != "800 more findings are not shown" {
+		t.Errorf("%d findings, the last %+v", len(b.Findings), last)
+	}
+}
+
+// A flow that cannot be read is named with the file that it is in.
+func TestFlowIsUnreadable(t *testing.T) {
+	_, err := pack.OpenBytes(rawZip([]rawEntry{stored("pack.json", packJSON), stored("flows/setup_default/flow.json", "{")}), "x", pack.Options{})
+	e, ok := errors.AsType[*pack.Error](err)
+	if !ok || e.Rule != pack.RuleStep || !strings.Contains(e.Detail, "the flow cannot be read: ") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Source trees have a pack.lock in YAML that names no binary.
+func TestLockIsUnreadable(t *testing.T) {
+	for name, lock := range map[string]string{"YAML": "components:\n  - id: a", "a number": `{"components":7}`, "rows of numbers": `{"components":[7]}`, "a map of numbers": `{"components":{"a":7}}`} {
+		archive := fstest.MapFS{"pack.lock": {Data: []byte(lock)}, "manifest.json": {Data: []byte(`{"schema_version":"pack-v1","pack_id":"p","version":"1","flows":[{"id":"setup_default","flow":{"nodes":[{"id":"n","component":{"id":"a"}}]}}]}`)}}
+		b, err := pack.OpenBytes(zipOf(t, archive), "x", pack.Options{AllowUnverified: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := codes(b); !strings.Contains(c, "LOCK_UNREADABLE pack.lock") {
+			t.Errorf("%s: findings %s", name, c)
+		}
+	}
+}
+
+// All documents together are bounded, too: here the ninth flow is one too many.
+func TestDocumentsAreBounded(t *testing.T) {
+	entries := []rawEntry{stored("pack.json", `{"id":"p","version":"1","meta":{"entry_flows":{"setup":"f0"}}}`)}
+	for i := range 10 {
+		text := fmt.Sprintf(`{"id":"f%d","nodes":{"n":{"component":"flow.call","input":{"mapping":{"flow":"f%d"}}}}}`, i, i+1)
+		entries = append(entries, deflated(fmt.Sprintf("flows/f%d.json", i), []byte(text+strings.Repeat(" ", pack.MaxDocument-100-len(text)))))
+	}
+	b, err := pack.OpenBytes(rawZip(entries), "x", pack.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b.Graphs) != pack.MaxDocuments/pack.MaxDocument || !strings.HasPrefix(codes(b), "FLOW_UNREADABLE flows/f8.json") || !strings.Contains(b.Findings[0].Message, "more than the 33554432 bytes") {
+		t.Errorf("%d graphs, findings %+v", len(b.Graphs), b.Findings)
+	}
 }

@@ -1,6 +1,7 @@
 package pack_test
 
 import (
+	"archive/tar"
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
@@ -8,10 +9,12 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -68,7 +71,7 @@ func toCBOR(t *testing.T, text []byte) []byte {
 	return b
 }
 
-// integers makes CBOR integers of JSON numbers.
+// integers makes CBOR integers of JSON numbers where they are.
 func integers(t *testing.T, v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -80,11 +83,14 @@ func integers(t *testing.T, v any) any {
 			v[i] = integers(t, v[i])
 		}
 	case json.Number:
-		n, err := v.Int64()
+		if n, err := v.Int64(); err == nil {
+			return n
+		}
+		f, err := v.Float64()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return n
+		return f
 	}
 	return v
 }
@@ -120,19 +126,65 @@ func describe(b *pack.Blueprint, err error) string {
 	}
 	m := b.Manifest
 	fmt.Fprintf(&w, "pack %s %s (%s, %s)\n", m.ID, m.Version, m.Generation, m.File)
-	fmt.Fprintf(&w, "setup %q by %s\n", b.Setup.ID, b.Setup.FoundBy)
-	fmt.Fprintf(&w, "requirements %q\nsubscriptions %q\n", m.RequirementsFlow, m.SubscriptionsFlow)
+	for _, f := range m.Entries {
+		fmt.Fprintf(&w, "flow of %s %q by %s\n", f.Entry, f.ID, f.FoundBy)
+	}
 	fmt.Fprintf(&w, "public base url %v\ncapabilities %q\n", m.RequiresPublicBaseURL, m.Capabilities)
-	fmt.Fprintf(&w, "pattern %s\n", b.Pattern)
-	for _, s := range b.Steps {
-		if s.Component < 0 {
-			fmt.Fprintf(&w, "step %s - %s\n", s.Step, s.Why)
-		} else {
-			fmt.Fprintf(&w, "step %s %d %s\n", s.Step, s.Component, b.Components[s.Component].Path)
+	fmt.Fprintf(&w, "%s by %s\n", b.Entry, b.Flow.FoundBy)
+	if b.Nothing {
+		fmt.Fprintln(&w, "nothing to do")
+	}
+	path := func(i int) string {
+		if i < 0 {
+			return "-"
+		}
+		return b.Components[i].Path
+	}
+	for _, way := range b.Ways {
+		if !way.Possible() {
+			fmt.Fprintf(&w, "no way %s: %s\n", way.Via, way.Problem)
+			continue
+		}
+		fmt.Fprintf(&w, "way %s: %s\n", way.Via, way.Why)
+		if way.Component >= 0 {
+			fmt.Fprintf(&w, "  %s\n", path(way.Component))
+		}
+		for _, s := range way.Steps {
+			fmt.Fprintf(&w, "  step %s %s %s\n", s.Step, path(s.Component), s.Why)
+		}
+		for _, id := range slices.Sorted(maps.Keys(way.Nodes)) {
+			fmt.Fprintf(&w, "  component %s %s\n", id, path(way.Nodes[id]))
+		}
+	}
+	if b.Requirements.Component >= 0 {
+		fmt.Fprintf(&w, "requirements %s\n", path(b.Requirements.Component))
+	}
+	for _, id := range slices.Sorted(maps.Keys(b.Graphs)) {
+		fmt.Fprintf(&w, "graph %s (%s)\n", id, b.Graphs[id].Kind)
+		for _, n := range b.Graphs[id].Nodes {
+			r := n.Routing
+			fmt.Fprintf(&w, "  %s = %s %q %s -> %s next=%q on=%v default=%q custom=%s\n", n.ID, n.Component, n.Operation, n.Mapping, r.Kind, r.Next, r.OnStatus, r.Default, r.Custom)
+		}
+	}
+	if b.Provider != nil {
+		fmt.Fprintf(&w, "provider %+v\n", *b.Provider)
+	}
+	for _, key := range slices.Sorted(maps.Keys(b.Extensions)) {
+		fmt.Fprintf(&w, "extension %s %s\n", key, b.Extensions[key])
+	}
+	for _, c := range b.Declared {
+		fmt.Fprintf(&w, "declared %s %s %s %v %s\n", c.ID, c.Version, c.World, c.Operations, c.Capabilities)
+	}
+	for _, doc := range []struct {
+		name string
+		*pack.Document
+	}{{"setup", b.Setup}, {"form", b.QuestionForm}, {"secrets", b.SecretRequirements}, {"requirements", b.RequirementsFile}, {"schema", b.ConfigSchema}} {
+		if doc.Document != nil {
+			fmt.Fprintf(&w, "document %s %s %d bytes\n", doc.name, doc.Path, len(doc.Bytes))
 		}
 	}
 	for i, c := range b.Components {
-		fmt.Fprintf(&w, "component %d %s layer=%q text=%v size=%d\n", i, c.Path, c.Layer, c.Text, len(c.Bytes))
+		fmt.Fprintf(&w, "binary %d %s id=%q layer=%q text=%v size=%d\n", i, c.Path, c.ID, c.Layer, c.Text, len(c.Bytes))
 	}
 	for _, f := range b.Findings {
 		fmt.Fprintf(&w, "%s %s %s: %s\n", f.Severity, f.Code, f.Path, f.Message)
@@ -140,8 +192,24 @@ func describe(b *pack.Blueprint, err error) string {
 	return w.String()
 }
 
-// Each txtar file is a pack: as an archive and as a directory it means the same,
-// and what the want section says.
+// options are the lines "entry: NAME" and "provider: TYPE" above the files.
+func options(t *testing.T, ar *txtar.Archive) pack.Options {
+	t.Helper()
+	var o pack.Options
+	for line := range strings.Lines(string(ar.Comment)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		switch key {
+		case "entry":
+			o.Entry = pack.Entry(value)
+		case "provider":
+			o.Provider = value
+		}
+	}
+	return o
+}
+
+// Each txtar file is a pack: as an archive of either kind and as a directory it
+// means the same, and what the want section says.
 func TestPacks(t *testing.T) {
 	names, err := filepath.Glob("testdata/packs/*.txtar")
 	if err != nil || len(names) < 10 {
@@ -154,7 +222,8 @@ func TestPacks(t *testing.T) {
 				t.Fatal(err)
 			}
 			fsys := files(t, ar)
-			fromZip, zipErr := pack.OpenBytes(zipOf(t, fsys), "pack")
+			o := options(t, ar)
+			fromZip, zipErr := pack.OpenBytes(zipOf(t, fsys), "pack", o)
 			got := describe(fromZip, zipErr)
 			want := ar.Files[len(ar.Files)-1]
 			if want.Name != "want" {
@@ -169,16 +238,64 @@ func TestPacks(t *testing.T) {
 				t.Errorf("got:\n%s\nwant:\n%s", got, want.Data)
 			}
 
-			fromDir, dirErr := pack.Open(lay(t, fsys))
-			if got := describe(fromDir, dirErr); got != describe(fromZip, zipErr) {
-				t.Errorf("as a directory:\n%s\nas an archive:\n%s", got, describe(fromZip, zipErr))
-			}
-			if fromDir != nil {
-				fromDir.Form = pack.FormZip
-				if !reflect.DeepEqual(fromDir, fromZip) {
-					t.Errorf("the directory's blueprint, digest %s, differs from the archive's, %s", fromDir.Digest, fromZip.Digest)
+			dir := lay(t, fsys)
+			fromDir, dirErr := pack.Open(dir, o)
+			fromTar, tarErr := pack.OpenBytes(tarOf(t, fsys), "pack", o)
+			for form, other := range map[pack.Form]struct {
+				b   *pack.Blueprint
+				err error
+			}{pack.FormDir: {fromDir, dirErr}, pack.FormTar: {fromTar, tarErr}} {
+				if got := describe(other.b, other.err); got != describe(fromZip, zipErr) {
+					t.Errorf("as a %s:\n%s\nas a zip archive:\n%s", form, got, describe(fromZip, zipErr))
 				}
+				if other.b == nil {
+					continue
+				}
+				if other.b.Form != form {
+					t.Errorf("form %s; want %s", other.b.Form, form)
+				}
+				same := *other.b
+				same.Form, same.Integrity = pack.FormZip, fromZip.Integrity // a directory needs no inventory
+				if !reflect.DeepEqual(&same, fromZip) {
+					t.Errorf("the blueprint of a %s, digest %s, differs from the archive's, %s", form, same.Digest, fromZip.Digest)
+				}
+			}
+
+			// A description agrees with what would be run.
+			in, err := pack.Inspect(dir, o)
+			if err != nil {
+				if fromDir != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if (len(in.Problems) == 0) != (fromDir != nil) || fromDir != nil && in.Digest != fromDir.Digest {
+				t.Errorf("inspected: digest %s, problems %+v", in.Digest, in.Problems)
 			}
 		})
 	}
+}
+
+// tarOf packs a directory with the standard library's writer.
+func tarOf(t *testing.T, dir fs.FS) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	if err := w.AddFS(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// layFile writes an archive into a fresh directory.
+func layFile(t *testing.T, archive []byte) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "p.gtpack")
+	if err := os.WriteFile(name, archive, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }

@@ -31,6 +31,10 @@ const (
 	TargetConfig       = "config_patch."
 	TargetSecretSet    = "secrets_patch.set."
 	TargetSecretDelete = "secrets_patch.delete."
+	// What has no place in the plan: entries of the state store that are neither
+	// configuration nor secrets, and messages by their route.
+	TargetState     = "state."
+	TargetMessaging = "messaging."
 )
 
 // Merge adds a step's patch to the plan and says where each entry went. The

@@ -23,6 +23,13 @@ const (
 // Steps lists the lifecycle in order.
 var Steps = []Step{Collect, Validate, Apply, Summary}
 
+// The steps that are not part of the lifecycle: what a pack needs, and which
+// subscriptions it wants.
+const (
+	Requirements  Step = "requirements"
+	Subscriptions Step = "subscriptions"
+)
+
 // Mode tells a guest whether effects will become real.
 type Mode string
 

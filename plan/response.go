@@ -22,6 +22,8 @@ type Response struct {
 	// "message", which may say why.
 	Failed  bool
 	Message string
+	// Subscriptions is the member "subscriptions", which is in Data as well.
+	Subscriptions []SubscriptionOp `json:"-"`
 	// Data is the response without plan, questions and diagnostics: "ok", "step",
 	// "message", "summary", "requirements", "subscriptions" and whatever else the
 	// step said. Always an object.
@@ -91,10 +93,7 @@ func DecodeResponse(b []byte) (Response, error) {
 		case "step":
 			_, err = text(path, v)
 		case "subscriptions":
-			err = elements(path, v, func(path string, v json.RawMessage) error {
-				_, err := decodeSubscription(path, v)
-				return err
-			})
+			r.Subscriptions, err = decodeList(path, v, decodeSubscription)
 		}
 		if misspelt(name) {
 			r.Misspelt = append(r.Misspelt, name)

@@ -71,7 +71,7 @@ func (s *Scrubber) Effects(es []Effect) []Effect {
 
 // Target scrubs the target of an effect.
 func (s *Scrubber) Target(target string) string {
-	for _, prefix := range []string{TargetConfig, TargetSecretSet, TargetSecretDelete} {
+	for _, prefix := range []string{TargetConfig, TargetSecretSet, TargetSecretDelete, TargetState, TargetMessaging} {
 		if key, ok := strings.CutPrefix(target, prefix); ok {
 			return prefix + s.Scrub(key)
 		}

@@ -101,7 +101,7 @@ func (p *printer) plan(pl plan.Plan, effects []plan.Effect) {
 	deleted := map[string]bool{}
 	for _, e := range effects {
 		if k, ok := strings.CutPrefix(e.Target, plan.TargetConfig); ok {
-			deleted[k] = e.Op == configDelete // the last one is in force
+			deleted[k] = e.Op == configDelete || e.Op == stateDelete // the last one is in force
 		}
 	}
 	if keys := slices.Sorted(maps.Keys(pl.ConfigPatch)); len(keys) > 0 {
@@ -167,8 +167,11 @@ func (p *printer) plan(pl plan.Plan, effects []plan.Effect) {
 	}
 }
 
-// configDelete is the host call that deletes a key (capability.ConfigDelete).
-const configDelete = "config.delete"
+// The host calls that delete a key (capability.ConfigDelete, capability.StateDelete).
+const (
+	configDelete = "config.delete"
+	stateDelete  = "state.delete"
+)
 
 // operation prints one webhook, subscription or consent flow.
 func (p *printer) operation(op string, id, url *string, metadata map[string]json.RawMessage) {

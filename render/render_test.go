@@ -11,10 +11,13 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/greentic-ai/greentic-provision/contract"
 	"github.com/greentic-ai/greentic-provision/engine"
+	"github.com/greentic-ai/greentic-provision/integrity"
 	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/pack"
 	"github.com/greentic-ai/greentic-provision/plan"
+	"github.com/greentic-ai/greentic-provision/qa"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected outputs in testdata")
@@ -73,52 +76,118 @@ func raw(v any) json.RawMessage {
 	return b
 }
 
-func hostileInspection() *pack.Inspection {
+func hostileInspection() (*pack.Inspection, *engine.Examination) {
+	binary := &pack.InspectedBinary{Path: nasty + strings.Repeat("p", 300), SHA256: strings.Repeat("a", 64), Size: 3 << 20, Layer: "component"}
+	declared := pack.Declaration{ID: nasty, Version: nasty, World: nasty, Capabilities: raw(map[string]any{"host": nasty})}
 	return &pack.Inspection{
-		PackID: nasty, PackVersion: nasty, SetupEntryFlow: ptr(nasty), Outputs: []string{nasty, strings.Repeat("o", 700)},
-		RequiresPublicBaseURL: true,
-		Form:                  pack.FormZip, Generation: pack.GenerationPackV1, ManifestFile: nasty, Digest: "sha256:" + strings.Repeat("0", 64),
-		Pattern:    pack.PatternSteps,
-		EntryFlows: []pack.InspectedFlow{{Entry: "setup", Flow: nasty, FoundBy: nasty}},
-		Steps: []pack.InspectedStep{
-			{Step: plan.Collect, Why: nasty},
-			{Step: plan.Validate, Component: &pack.InspectedComponent{Path: nasty + strings.Repeat("p", 300), SHA256: strings.Repeat("a", 64), Size: 3 << 20, Layer: "component"}},
-		},
-		Findings: []plan.Diagnostic{{Severity: plan.Warn, Code: nasty, Message: strings.Repeat(nasty, 50), Path: nasty, Hint: nasty}},
-		Problem:  &pack.Problem{Rule: pack.RuleStep, Entry: nasty, Detail: nasty, Hint: nasty},
+			PackID: nasty, PackVersion: nasty, SetupEntryFlow: ptr(nasty), Outputs: []string{nasty, strings.Repeat("o", 700)},
+			Name: nasty, Kind: nasty, Publisher: nasty, RequiresPublicBaseURL: true,
+			Form: pack.FormZip, Generation: pack.GenerationPackV1, ManifestFile: nasty, Digest: "sha256:" + strings.Repeat("0", 64),
+			Entry: pack.EntrySetup, EntryFlows: []pack.InspectedFlow{{Entry: "setup", Flow: nasty, FoundBy: nasty}},
+			Ways: []pack.InspectedWay{
+				{Via: pack.ViaSteps, Why: nasty, Steps: []pack.InspectedStep{{Step: plan.Collect, Why: nasty}, {Step: plan.Validate, Component: binary}}},
+				{Via: pack.ViaComponent, Problem: nasty},
+				{Via: pack.ViaQA, Why: nasty, Component: binary},
+			},
+			Requirements: pack.InspectedStep{Step: plan.Requirements, Component: binary},
+			Nodes:        []pack.InspectedNode{{Flow: nasty, Node: nasty, Component: nasty, Operation: nasty, Binary: nasty}},
+			Components: []pack.InspectedComponent{
+				{Declaration: declared, Why: nasty}, {Declaration: declared, Binary: binary},
+			},
+			Provider:           &pack.Provider{Type: nasty, Component: nasty, Operations: []string{nasty, nasty}},
+			Questions:          []pack.InspectedDocument{{Path: nasty}},
+			SecretRequirements: &pack.InspectedDocument{Path: nasty},
+			RequirementsFile:   &pack.InspectedDocument{Path: nasty},
+			Integrity:          hostileReport(),
+			Findings:           []plan.Diagnostic{{Severity: plan.Warn, Code: nasty, Message: strings.Repeat(nasty, 50), Path: nasty, Hint: nasty}},
+			Problems:           []pack.Problem{{Rule: pack.RuleStep, Entry: nasty, Detail: nasty, Hint: nasty}},
+		}, &engine.Examination{
+			Via: pack.ViaQA, Why: nasty, Refused: []engine.Refused{{Via: pack.ViaComponent, Why: nasty}}, Problem: nasty,
+			Components: []engine.ExaminedComponent{
+				{Path: nasty, Verdict: limits.ContractMismatch, Detail: nasty},
+				{Path: nasty, Verdict: limits.OK, Contracts: []engine.ExaminedContract{{Name: nasty, Actions: []contract.Action{"invoke"}}, {Name: nasty}},
+					Capabilities: []string{"http"}, Undeclared: []string{"http"}},
+			},
+			Questions:   hostileForm(),
+			Diagnostics: []plan.Diagnostic{{Severity: plan.Warn, Code: nasty, Message: nasty}},
+		}
+}
+
+func hostileForm() *qa.Form {
+	return &qa.Form{Title: nasty, Description: nasty, Questions: []qa.Question{
+		{ID: nasty, Label: nasty, Help: nasty, Kind: qa.KindChoice, Required: true, Choices: []qa.Choice{{Title: nasty, Value: nasty}}, Pattern: nasty, Default: raw(nasty)},
+		{ID: "token", Label: nasty, Kind: qa.KindText, Secret: true, Default: raw("never shown")},
+	}}
+}
+
+func hostileReport() *integrity.Report {
+	return &integrity.Report{
+		Checks:   []integrity.Outcome{{Name: integrity.CheckSBOM, Entry: nasty, Detail: nasty}, {Name: integrity.CheckLock, Entry: nasty, OK: true, Detail: nasty}},
+		Problems: []integrity.Problem{{Entry: nasty, Rule: integrity.RuleHash, Severity: plan.Error, Detail: nasty, Hint: nasty}, {Rule: integrity.RuleSize, Severity: plan.Warn, Detail: nasty}},
+		Errors:   1, Warnings: 1, Omitted: 3,
+		Signature: &integrity.Signature{Scheme: integrity.SchemeArchive, Entry: nasty, Status: integrity.Invalid, Key: nasty, Subject: nasty, SignedAt: nasty},
 	}
 }
 
 func TestInspection(t *testing.T) {
+	hostile, examined := hostileInspection()
+	wat := func(step string) *pack.InspectedBinary {
+		return &pack.InspectedBinary{Path: "components/setup_default__" + step + ".wat", SHA256: strings.Repeat("ab", 32), Size: 400_000, Text: true}
+	}
 	for _, c := range []struct {
 		name string
 		in   *pack.Inspection
+		x    *engine.Examination
 	}{
 		{"inspection", &pack.Inspection{
 			PackID: "greentic.noop", PackVersion: "0.1.0", SetupEntryFlow: ptr("setup_default"), Outputs: []string{"provisioning"},
 			Form: pack.FormZip, Generation: pack.GenerationProvisioning, ManifestFile: "pack.json", Digest: "sha256:" + strings.Repeat("0", 64),
-			Pattern: pack.PatternSteps,
+			Entry: pack.EntrySetup,
 			EntryFlows: []pack.InspectedFlow{
 				{Entry: "setup", Flow: "setup_default", FoundBy: "meta.entry_flows.setup"},
 				{Entry: "requirements", Flow: "requirements", FoundBy: "a flow of that name"},
 			},
-			Steps: []pack.InspectedStep{
-				{Step: plan.Collect, Component: &pack.InspectedComponent{Path: "components/setup_default__collect.wat", SHA256: strings.Repeat("ab", 32), Size: 1, Text: true}},
-				{Step: plan.Validate, Why: "no components/setup_default__validate.wasm or .wat, no wasm/setup_default__validate.wasm"},
-				{Step: plan.Apply, Component: &pack.InspectedComponent{Path: "components/setup_default__apply.wasm", SHA256: strings.Repeat("cd", 32), Size: 400_000, Layer: "core"}},
+			Ways: []pack.InspectedWay{
+				{Via: pack.ViaSteps, Possible: true, Why: "there is a module for the step apply", Steps: []pack.InspectedStep{
+					{Step: plan.Collect, Component: wat("collect")},
+					{Step: plan.Validate, Why: "no components/setup_default__validate.wasm or .wat, no wasm/setup_default__validate.wasm"},
+					{Step: plan.Apply, Component: wat("apply")},
+				}},
+				{Via: pack.ViaComponent, Problem: "no module has the name of the flow"},
 			},
-		}},
+		}, &engine.Examination{Via: pack.ViaSteps, Why: "there is a module for the step apply"}},
 		{"inspection_none", &pack.Inspection{
 			PackID: "greentic.docs", PackVersion: "1.0.0", Form: pack.FormDir, Generation: pack.GenerationPackV1,
-			ManifestFile: "manifest.cbor", Digest: "sha256:" + strings.Repeat("1", 64), Pattern: pack.PatternNone,
-		}},
-		{"inspection_hostile", hostileInspection()},
+			ManifestFile: "manifest.cbor", Digest: "sha256:" + strings.Repeat("1", 64), Nothing: true,
+		}, nil},
+		{"inspection_hostile", hostile, examined},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := Inspection(c.in, Style{})
+			got := Inspection(c.in, c.x, Style{})
 			fits(t, got)
 			golden(t, c.name+".golden", got)
 		})
+	}
+}
+
+func TestIntegrity(t *testing.T) {
+	got := Integrity(hostileReport(), Style{})
+	fits(t, got)
+	golden(t, "integrity_hostile.golden", got)
+	if got := Integrity(&integrity.Report{Checks: []integrity.Outcome{{Name: integrity.CheckSBOM, OK: true}}}, Style{}); !strings.Contains(got, "Verified: 0 errors") {
+		t.Errorf("a sound pack:\n%s", got)
+	}
+	if got := Integrity(&integrity.Report{}, Style{}); strings.Contains(got, "Verified:") {
+		t.Errorf("a pack of which nothing was checked counts as verified:\n%s", got)
+	}
+}
+
+func TestQuestions(t *testing.T) {
+	got := Questions(hostileForm(), Style{})
+	fits(t, got)
+	golden(t, "questions_hostile.golden", got)
+	if strings.Contains(got, "never shown") {
+		t.Error("the default of a secret is shown")
 	}
 }
 
@@ -319,8 +388,11 @@ func TestDuration(t *testing.T) {
 // of the style table, each closed on its line, and without them the text is the
 // same.
 func TestColoursAreOursAlone(t *testing.T) {
-	in, res := hostileInspection(), hostileResult()
-	uncolour(t, Inspection(in, Style{Color: true}), Inspection(in, Style{}))
+	in, x := hostileInspection()
+	res, form, report := hostileResult(), hostileForm(), hostileReport()
+	uncolour(t, Inspection(in, x, Style{Color: true}), Inspection(in, x, Style{}))
+	uncolour(t, Questions(form, Style{Color: true}), Questions(form, Style{}))
+	uncolour(t, Integrity(report, Style{Color: true}), Integrity(report, Style{}))
 	uncolour(t, Result(res, Style{Color: true}), Result(res, Style{}))
 }
 

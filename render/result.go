@@ -1,6 +1,8 @@
 package render
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -8,6 +10,7 @@ import (
 
 	"github.com/greentic-ai/greentic-provision/engine"
 	"github.com/greentic-ai/greentic-provision/limits"
+	"github.com/greentic-ai/greentic-provision/pack"
 	"github.com/greentic-ai/greentic-provision/plan"
 )
 
@@ -22,7 +25,9 @@ func Result(res *engine.Result, style Style) string {
 
 func (p *printer) result(res *engine.Result) {
 	title := "Plan for "
-	if res.ExitCode != engine.ExitOK {
+	if res.Pack.Entry == pack.EntryRequirements {
+		title = "Requirements of "
+	} else if res.ExitCode != engine.ExitOK {
 		title = "Incomplete plan for "
 	}
 	p.heading(title+Text(res.Pack.ID, maxName), "")
@@ -30,6 +35,9 @@ func (p *printer) result(res *engine.Result) {
 	field("version", Text(res.Pack.Version, maxName))
 	field("provider", Text(res.Inputs.ProviderID, maxValue))
 	field("install", Text(res.Inputs.InstallID, maxValue))
+	if via := res.Pack.Via; via != "" {
+		field("way", Text(string(via), maxName)+" ("+Text(res.Pack.Why, maxProse)+")")
+	}
 	if t := tenant(res.Inputs.Tenant); t != "" {
 		field("for", t)
 	}
@@ -37,11 +45,12 @@ func (p *printer) result(res *engine.Result) {
 		field("base URL", Text(*url, maxValue))
 	}
 
-	if empty(res.Plan) {
+	if empty(res.Plan) && res.Pack.Entry != pack.EntryRequirements {
 		p.heading("Nothing to do", "")
 	}
 	p.plan(res.Plan, res.Effects)
 	p.message(res.StepResults)
+	p.requirements(res.StepResults)
 	p.questions(engine.OpenQuestions(res))
 	p.diagnostics(res.Diagnostics)
 	p.steps(res)
@@ -80,6 +89,9 @@ func Summary(res *engine.Result) string {
 	}
 	switch res.ExitCode {
 	case engine.ExitOK:
+		if res.Pack.Entry == pack.EntryRequirements {
+			return "Complete: what the pack needs is listed. Nothing was applied."
+		}
 		s := "Complete: " + amount(res.Plan) + ". Nothing was applied."
 		if n := len(engine.OpenQuestions(res)); n > 0 {
 			s += " " + count(n, "question") + " open."
@@ -267,18 +279,34 @@ func (p *printer) steps(res *engine.Result) {
 	if len(res.StepResults) == 0 {
 		return
 	}
-	took := map[plan.Step]string{}
+	type place struct {
+		step plan.Step
+		node string
+	}
+	took := map[place]int64{}
 	for _, t := range res.Volatile.Steps {
-		took[t.Step] = duration(t.Timing.WallNS)
+		took[place{t.Step, t.Node}] += t.Timing.WallNS
 	}
 	p.heading("Steps", "")
+	w := 9
+	for _, s := range res.StepResults {
+		w = max(w, columns(string(s.Step)))
+	}
+	indent := strings.Repeat(" ", w+3)
 	for _, s := range res.StepResults {
 		verdict := pad(Text(string(s.Verdict), maxName), 18)
 		colour := green
 		if s.Verdict != limits.OK {
 			colour = red
 		}
-		p.prose("  "+pad(string(s.Step), 9)+" "+p.style.paint(verdict, colour)+pad(took[s.Step], 8)+"  ", 40, Text(s.Component.Path, maxValue))
+		time := ""
+		if ns, ok := took[place{s.Step, s.Node}]; ok {
+			time = duration(ns)
+		}
+		p.prose("  "+pad(string(s.Step), w)+" "+p.style.paint(verdict, colour)+pad(time, 8)+"  ", w+31, Text(cmp.Or(s.Component.Path, "(no component)"), maxValue))
+		if s.Node != "" {
+			p.prose(indent, w+3, "node "+Text(s.Node, maxName)+", operation "+Text(cmp.Or(s.Operation, "none"), maxName))
+		}
 		u := s.Usage
 		facts := fmt.Sprintf("%s in, %s out", fileSize(int(u.InputBytes)), fileSize(int(u.OutputBytes)))
 		if u.HostCalls > 0 {
@@ -293,7 +321,7 @@ func (p *printer) steps(res *engine.Result) {
 		if s.Verdict != limits.OK {
 			facts += ", observed by the " + Text(string(s.Observer), maxName)
 		}
-		p.prose("            ", 12, facts)
+		p.prose(indent, w+3, facts)
 	}
 }
 
@@ -319,5 +347,30 @@ func (p *printer) logs(steps []engine.StepResult) {
 			level := pad(Text(l.Level, 5), 5)
 			p.prose("  "+pad(string(s.Step), 9)+" "+level+" ", 13+columns(level), Text(l.Text, maxValue))
 		}
+	}
+}
+
+// requirements prints what the step requirements says.
+func (p *printer) requirements(steps []engine.StepResult) {
+	for _, s := range steps {
+		var data struct {
+			Requirements json.RawMessage `json:"requirements"`
+		}
+		if s.Step != plan.Requirements || json.Unmarshal(s.Output.Data, &data) != nil || data.Requirements == nil {
+			continue
+		}
+		var text bytes.Buffer
+		if json.Indent(&text, data.Requirements, "  ", "  ") != nil {
+			continue
+		}
+		p.heading("Requirements", "")
+		lines, more := clip(strings.Split(text.String(), "\n"))
+		for i, l := range lines {
+			if i == 0 {
+				l = "  " + l
+			}
+			p.line("%s", JSON([]byte(l), maxValue))
+		}
+		p.more(more)
 	}
 }

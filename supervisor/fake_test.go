@@ -131,13 +131,16 @@ func (f *fake) compile() {
 	}
 }
 
+// fakeContracts is what every component of a fake worker speaks.
+var fakeContracts = []ipc.Contract{{Name: "fake", Actions: []string{"step"}}}
+
 // sealed goes to Sealed.
 func (f *fake) sealed() {
 	f.ready()
 	for {
 		switch m := f.recv().(type) {
 		case *ipc.Load:
-			f.send(&ipc.Loaded{Component: m.Component, Verdict: "ok", Contract: "fake"})
+			f.send(&ipc.Loaded{Component: m.Component, Verdict: "ok", Contracts: fakeContracts})
 		case *ipc.Seal:
 			f.send(&ipc.Sealed{Walls: up("seccomp-run")})
 			return
@@ -313,7 +316,7 @@ var personalities = map[string]func(*fake){
 	"claims no seal": func(f *fake) {
 		f.ready()
 		f.recv() // Load
-		f.send(&ipc.Loaded{Verdict: "ok", Contract: "fake"})
+		f.send(&ipc.Loaded{Verdict: "ok", Contracts: fakeContracts})
 		f.recv() // Seal
 		f.send(&ipc.Sealed{})
 		hang()
@@ -321,7 +324,7 @@ var personalities = map[string]func(*fake){
 	"refuses the seal": func(f *fake) {
 		f.ready()
 		f.recv()
-		f.send(&ipc.Loaded{Verdict: "ok", Contract: "fake"})
+		f.send(&ipc.Loaded{Verdict: "ok", Contracts: fakeContracts})
 		f.recv()
 		f.send(&ipc.Refused{Wall: "seccomp-run", Where: "seccomp(2)", Errno: int32(syscall.EPERM)})
 		os.Exit(1)

@@ -30,63 +30,95 @@ type HostCaller interface {
 	Call(ctx context.Context, op string, args []byte) (reply []byte, err error)
 }
 
-// Lease is one worker for one run of one pack. It implements engine.StepRunner.
-// It is used by one goroutine.
+// Lease is one worker for one run of one pack. It implements engine.StepRunner. It is
+// used by one goroutine.
 type Lease struct {
-	s         *Supervisor
-	w         *worker
-	host      HostCaller
-	contracts []string // by component
-	receipt   limits.Receipt
-	problem   *failure // why no step can run; the worker may be dead
-	broken    error    // our own fault, or the context's end: the worker is gone
-	closed    bool
-	invokes   uint32
+	s          *Supervisor
+	w          *worker
+	host       HostCaller
+	components []pack.Component
+	examined   map[int]*engine.Examined
+	sealed     bool
+	receipt    limits.Receipt
+	problem    *failure // why nothing can run any more; the worker may be dead
+	broken     error    // our own fault, or the context's end: the worker is gone
+	closed     bool
+	invokes    uint32
 }
 
 var _ engine.StepRunner = (*Lease)(nil)
 
-// Open leases a worker, hands it native code for every component and seals it.
-// When a component cannot be compiled or fits no contract, or the worker is lost
-// on the way, Open succeeds and every RunStep gives that verdict. The error is
-// for our own side: *WorkerError, *limits.WallError, the context's cause.
+// Open leases a worker for a run of these components; none of them is loaded yet.
+// When the worker was lost on the way to it, Open succeeds and everything asked of
+// the lease ends with that verdict. The error is for our own side: *WorkerError,
+// *limits.WallError, the context's cause.
 func (s *Supervisor) Open(ctx context.Context, components []pack.Component, host HostCaller) (*Lease, error) {
 	w, err := s.pool.Get(ctx)
 	if err != nil {
 		return nil, err
 	}
-	l := &Lease{s: s, w: w, host: host, contracts: make([]string, len(components))}
+	l := &Lease{s: s, w: w, host: host, components: components, examined: map[int]*engine.Examined{}}
 	l.receipt = limits.Receipt{Isolation: s.cfg.Isolation, Engine: w.engine, Walls: slices.Clone(w.walls)}
-	if w.failure == nil {
-		err = l.prepare(ctx, components)
-	} else {
-		err = w.failure
-	}
-	if err != nil {
-		if l.problem = asFailure(err, "preparation"); l.problem == nil {
+	if w.failure != nil {
+		if l.problem = asFailure(w.failure, "preparation"); l.problem == nil {
 			l.Close()
-			return nil, err
+			return nil, w.failure
 		}
 		l.problem.before = true
 	}
 	return l, nil
 }
 
-// prepare loads every component and seals the worker.
-func (l *Lease) prepare(ctx context.Context, components []pack.Component) error {
-	for i, c := range components {
-		name, err := l.load(ctx, uint32(i), c)
-		if err != nil {
-			return err
-		}
-		l.contracts[i] = name
+// Examine loads a component, compiling it where no code is at hand, and says what
+// it is. Nothing of it runs. The second time, the answer of the first is given.
+// contract, when not empty, is the only contract that counts.
+//
+// A component that cannot be compiled or fits no contract is in the verdict, and
+// says nothing about the others; the loss of the worker is in the verdict of this
+// one and everything after it. The error is for our own side.
+func (l *Lease) Examine(ctx context.Context, component int, contract string) (engine.Examined, error) {
+	if e, ok := l.examined[component]; ok {
+		return *e, nil
 	}
+	switch {
+	case l.broken != nil:
+		return engine.Examined{}, l.broken
+	case component < 0 || component >= len(l.components):
+		return engine.Examined{}, fmt.Errorf("component %d of %d", component, len(l.components))
+	case l.sealed:
+		return engine.Examined{}, errors.New("a component is to be loaded into a sealed worker")
+	}
+	e, err := &engine.Examined{}, error(nil)
+	if l.problem == nil {
+		e, err = l.load(ctx, uint32(component), l.components[component], contract)
+	} else {
+		err = l.problem
+	}
+	if err != nil {
+		f := asFailure(err, "preparation")
+		if f == nil {
+			l.broken = err
+			return engine.Examined{}, err
+		}
+		f.before = true
+		if !l.w.alive() {
+			l.problem = f
+		}
+		e = &engine.Examined{Reply: f.reply()}
+	}
+	l.examined[component] = e
+	return *e, nil
+}
+
+// seal raises the last walls. Nothing can be loaded afterwards.
+func (l *Lease) seal(ctx context.Context) error {
 	env, err := l.w.exchange(ctx, time.Now().Add(l.s.cfg.Limits.StartTime), 0, &ipc.Seal{})
 	if err != nil {
 		return err
 	}
 	switch m := env.Message.(type) {
 	case *ipc.Sealed:
+		l.sealed = true
 		l.receipt.Walls = append(l.receipt.Walls, walls(m.Walls)...)
 		l.s.cfg.Events.phase(l.w.cmd.Process.Pid, "sealed")
 		return l.s.stands(l.receipt.Walls, "seccomp-run")
@@ -98,32 +130,34 @@ func (l *Lease) prepare(ctx context.Context, components []pack.Component) error 
 
 // load hands over one component. Native code that the engine does not take,
 // say because the cache is from before a CPU migration, is compiled afresh once.
-func (l *Lease) load(ctx context.Context, i uint32, c pack.Component) (contract string, err error) {
+func (l *Lease) load(ctx context.Context, i uint32, c pack.Component, contract string) (*engine.Examined, error) {
 	for _, fresh := range []bool{false, true} {
 		code, layer, cached, err := l.s.code(ctx, l.w.engine, c, fresh)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		m := &ipc.Load{Component: i, Layer: string(layer), Size: code.size}
+		m := &ipc.Load{Component: i, Layer: string(layer), Size: code.size, Contract: contract}
 		env, err := l.w.exchange(ctx, time.Now().Add(l.s.cfg.Limits.StartTime), 0, m, code.file)
 		code.file.Close()
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		loaded, ok := env.Message.(*ipc.Loaded)
 		if !ok || loaded.Component != i {
-			return "", l.w.violation("%T in answer to Load", env.Message)
+			return nil, l.w.violation("%T in answer to Load", env.Message)
 		}
-		switch v := limits.Verdict(loaded.Verdict); {
-		case v == limits.OK:
+		e := examined(loaded)
+		switch {
+		case e.Verdict == limits.OK:
 			l.s.cfg.Events.phase(l.w.cmd.Process.Pid, "loaded")
-			return printable(loaded.Contract), nil
-		case v == limits.HostFault && cached:
+			return e, nil
+		case e.Verdict == limits.HostFault && cached:
 			continue
-		case v == limits.ContractMismatch, v == limits.MemoryLimit, v == limits.HostFault:
-			return "", &failure{verdict: v, observer: limits.ByWorker, detail: fmt.Sprintf("%s: %s", c.Path, boundDetail(loaded.Detail))}
+		case e.Verdict == limits.ContractMismatch, e.Verdict == limits.MemoryLimit, e.Verdict == limits.HostFault:
+			e.Detail = c.Path + ": " + e.Detail
+			return e, nil
 		default:
-			return "", l.w.violation("verdict %q in Loaded", loaded.Verdict)
+			return nil, l.w.violation("verdict %q in Loaded", loaded.Verdict)
 		}
 	}
 	panic("unreachable: the second round is never cached")
@@ -140,29 +174,50 @@ func (l *Lease) Close() {
 	}
 }
 
-// RunStep runs one step. The wall-clock budget is armed here, at dispatch, and
-// covers host calls.
+// RunStep does one action. The first one seals the worker. The wall-clock budget is
+// armed here, at dispatch, and covers host calls.
 func (l *Lease) RunStep(ctx context.Context, call engine.Call) (engine.Reply, error) {
+	e, err := l.Examine(ctx, call.Component, "")
+	if err != nil {
+		return engine.Reply{}, err
+	}
+	if e.Verdict != limits.OK {
+		return e.Reply, nil
+	}
+	contract, ok := e.Does(call.Action)
 	switch {
+	case !ok:
+		return engine.Reply{}, fmt.Errorf("%s is asked to %s, which it does not do", l.components[call.Component].Path, call.Action)
 	case l.broken != nil:
 		return engine.Reply{}, l.broken
 	case l.problem != nil:
 		return l.problem.reply(), nil
 	}
-	start := time.Now()
-	reply, err := l.invoke(ctx, call, start)
-	if f := asFailure(err, "step "+string(call.Step)); f != nil {
-		l.problem = f // the worker is gone
-		reply, err = f.reply(), nil
-		if f.verdict == limits.Deadline && f.observer == limits.BySupervisor {
-			reply.Detail = fmt.Sprintf("the step did not finish within %s and was killed", l.s.cfg.Limits.StepTime)
+	var reply engine.Reply
+	var start time.Time
+	if !l.sealed {
+		err = l.seal(ctx)
+	}
+	if err != nil {
+		if f := asFailure(err, "preparation"); f != nil {
+			f.before = true
+			l.problem = f
+			reply, err = f.reply(), nil
 		}
+	} else {
+		start = time.Now()
+		reply, err = l.invoke(ctx, call, start)
+		if f := asFailure(err, "step "+string(call.Step)); f != nil {
+			l.problem = f // the worker is gone
+			reply, err = f.reply(), nil
+			if f.verdict == limits.Deadline && f.observer == limits.BySupervisor {
+				reply.Detail = fmt.Sprintf("the step did not finish within %s and was killed", l.s.cfg.Limits.StepTime)
+			}
+		}
+		reply.Timing.WallNS = time.Since(start).Nanoseconds()
 	}
 	l.broken = err
-	reply.Timing.WallNS = time.Since(start).Nanoseconds()
-	if call.Component < len(l.contracts) {
-		reply.Contract = l.contracts[call.Component]
-	}
+	reply.Contract = contract
 	reply.Usage.InputBytes = uint64(len(call.Request))
 	return reply, err
 }
@@ -175,7 +230,7 @@ func (l *Lease) invoke(ctx context.Context, call engine.Call, start time.Time) (
 	pid := l.w.cmd.Process.Pid
 	var next ipc.Message = &ipc.Invoke{
 		Component: uint32(call.Component),
-		Step:      string(call.Step),
+		Action:    string(call.Action),
 		Request:   call.Request,
 		Budget:    int64(lim.StepTime),
 		Seed:      call.Seed[:],

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/greentic-ai/greentic-provision/contract"
 	"github.com/greentic-ai/greentic-provision/engine"
 	"github.com/greentic-ai/greentic-provision/internal/buildinfo"
 	"github.com/greentic-ai/greentic-provision/internal/workertest"
@@ -53,7 +54,7 @@ func runGuest(t *testing.T, s *supervisor.Supervisor, c pack.Component) (engine.
 		t.Fatal(err)
 	}
 	defer l.Close()
-	r, err := l.RunStep(t.Context(), engine.Call{Step: plan.Validate, Request: []byte(`{"step":"validate"}`)})
+	r, err := l.RunStep(t.Context(), engine.Call{Action: contract.ActStep, Step: plan.Validate, Request: []byte(`{"step":"validate"}`)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,12 +2,13 @@
 // there from mattering anywhere else.
 //
 // A Supervisor keeps a pool of warm workers: processes that have entered their
-// walls and have seen no guest byte. Open leases one for one run of one pack: it
-// gets native code for every component (from the cache, or from a compile worker
-// of its own), hands it over, and seals the worker. The Lease runs the steps;
-// closing it ends the worker, which is never used again.
+// walls and have seen no guest byte. Open leases one for one run of one pack.
+// Examine gets native code for a component (from the cache, or from a compile
+// worker of its own), hands it over, and says what it is. The first RunStep seals
+// the worker; from then on nothing is loaded. Closing the Lease ends the worker,
+// which is never used again.
 //
-//	       Get             Load*, Seal            RunStep*            Close
+//	       Open             Examine*, Seal         RunStep*            Close
 //	warm ───────► leased ───────────────► sealed ───────────► sealed ───────► reaped
 //	                 │ dies, lies, is late   │ dies, lies, is late
 //	                 └────────────► killed, reaped ◄────────────┘  (verdict, observer, signal)

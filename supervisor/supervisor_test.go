@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/greentic-ai/greentic-provision/capability"
+	"github.com/greentic-ai/greentic-provision/contract"
 	"github.com/greentic-ai/greentic-provision/engine"
 	"github.com/greentic-ai/greentic-provision/internal/workertest"
 	"github.com/greentic-ai/greentic-provision/limits"
@@ -71,7 +72,7 @@ func runOne(t *testing.T, s *supervisor.Supervisor, host supervisor.HostCaller) 
 		return engine.Reply{}, err
 	}
 	defer l.Close()
-	return l.RunStep(t.Context(), engine.Call{Step: plan.Apply, Request: []byte(`{"in":1}`)})
+	return l.RunStep(t.Context(), engine.Call{Action: contract.ActStep, Step: plan.Apply, Request: []byte(`{"in":1}`)})
 }
 
 func TestStepOfAGoodWorker(t *testing.T) {
@@ -153,14 +154,14 @@ func TestSecondResultIsNeverTakenForTheNextStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if r, err := l.RunStep(t.Context(), engine.Call{Step: plan.Collect}); err != nil || r.Verdict != limits.OK {
+	if r, err := l.RunStep(t.Context(), engine.Call{Action: contract.ActStep, Step: plan.Collect}); err != nil || r.Verdict != limits.OK {
 		t.Fatalf("first step: %+v, %v", r, err)
 	}
-	r, err := l.RunStep(t.Context(), engine.Call{Step: plan.Validate})
+	r, err := l.RunStep(t.Context(), engine.Call{Action: contract.ActStep, Step: plan.Validate})
 	if err != nil || r.Verdict != limits.ProtocolViolation {
 		t.Errorf("second step: %+v, %v; want protocol_violation", r, err)
 	}
-	r, err = l.RunStep(t.Context(), engine.Call{Step: plan.Apply})
+	r, err = l.RunStep(t.Context(), engine.Call{Action: contract.ActStep, Step: plan.Apply})
 	if err != nil || r.Verdict != limits.ProtocolViolation {
 		t.Errorf("a step after the worker is gone: %+v, %v; want the same verdict", r, err)
 	}
@@ -253,7 +254,7 @@ func TestStepAfterACancelledOneGivesTheSameError(t *testing.T) {
 	defer l.Close()
 	cancel(cause)
 	for range 2 {
-		if _, err := l.RunStep(ctx, engine.Call{Step: plan.Apply}); !errors.Is(err, cause) {
+		if _, err := l.RunStep(ctx, engine.Call{Action: contract.ActStep, Step: plan.Apply}); !errors.Is(err, cause) {
 			t.Errorf("err = %v", err)
 		}
 	}
@@ -325,7 +326,7 @@ func TestContextEndsAStep(t *testing.T) {
 	}
 	defer l.Close()
 	time.AfterFunc(50*time.Millisecond, func() { cancel(cause) })
-	if _, err := l.RunStep(ctx, engine.Call{Step: plan.Apply}); !errors.Is(err, cause) {
+	if _, err := l.RunStep(ctx, engine.Call{Action: contract.ActStep, Step: plan.Apply}); !errors.Is(err, cause) {
 		t.Errorf("err = %v, want the context's cause", err)
 	}
 }
@@ -372,7 +373,7 @@ func TestDeathAtEachPhaseTouchesNobodyElse(t *testing.T) {
 				if want == limits.WorkerCrash && r.Verdict != limits.OK && r.Signal != "SIGKILL" {
 					t.Errorf("signal %q is not named (%s)", r.Signal, r.Detail)
 				}
-				if r, err := other.RunStep(t.Context(), engine.Call{Step: plan.Apply, Request: []byte(`{}`)}); err != nil || r.Verdict != limits.OK {
+				if r, err := other.RunStep(t.Context(), engine.Call{Action: contract.ActStep, Step: plan.Apply, Request: []byte(`{}`)}); err != nil || r.Verdict != limits.OK {
 					t.Errorf("the other run: %+v, %v", r, err)
 				}
 				if r, err := runOne(t, victim, nobody{}); err != nil || r.Verdict != limits.OK {

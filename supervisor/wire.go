@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"github.com/greentic-ai/greentic-provision/contract"
+	"github.com/greentic-ai/greentic-provision/engine"
 	"github.com/greentic-ai/greentic-provision/ipc"
 	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/limits/rlimit"
@@ -40,6 +42,30 @@ func walls(in []ipc.Wall) []limits.Wall {
 	out := make([]limits.Wall, 0, len(in))
 	for _, w := range in[:min(len(in), 32)] {
 		out = append(out, limits.Wall{Name: printable(w.Name), Raised: w.Raised, Detail: printable(w.Detail)})
+	}
+	return out
+}
+
+// examined bounds and cleans what a worker says about a component.
+func examined(m *ipc.Loaded) *engine.Examined {
+	e := &engine.Examined{
+		Reply:   engine.Reply{Verdict: limits.Verdict(m.Verdict), Observer: limits.ByWorker, Detail: boundDetail(m.Detail), NotStarted: true},
+		Imports: texts(m.Imports), Exports: texts(m.Exports),
+	}
+	for _, c := range m.Contracts {
+		spoken := engine.Spoken{Name: printable(c.Name)}
+		for _, a := range c.Actions {
+			spoken.Actions = append(spoken.Actions, contract.Action(printable(a)))
+		}
+		e.Contracts = append(e.Contracts, spoken)
+	}
+	return e
+}
+
+func texts(list []string) []string {
+	out := make([]string, 0, len(list))
+	for _, t := range list {
+		out = append(out, printable(t))
 	}
 	return out
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/greentic-ai/greentic-provision/limits"
 )
 
-// step is one invocation: its budget, its host calls, its log.
+// step is one invocation, of a step or of anything else that a contract does: its
+// budget, its host calls, its log.
 type step struct {
 	session *session
 	id      uint32
@@ -37,8 +38,8 @@ func newStep(s *session, id uint32, m *ipc.Invoke) *step {
 	return st
 }
 
-// run makes a fresh instance and drives it through its contract.
-func (st *step) run(ctx context.Context, p *program, request []byte) ([]byte, error) {
+// run makes a fresh instance and drives it through a contract.
+func (st *step) run(ctx context.Context, p *program, c contract.Contract, m *ipc.Invoke) ([]byte, error) {
 	offered, err := imports.Bind(p.types, st, imports.Options{Wasi: st.wasi, Log: st.log.add})
 	if err != nil {
 		return nil, err
@@ -58,7 +59,7 @@ func (st *step) run(ctx context.Context, p *program, request []byte) ([]byte, er
 	}
 	defer inst.Close()
 	defer st.wasi.Flush() // a last line without its end
-	return p.contract.Run(ctx, inst, request, int(w.StepOutput))
+	return c.Run(ctx, inst, contract.Action(m.Action), m.Request, int(w.StepOutput))
 }
 
 // hostcallLimit ends a step that asks for too much; the guest sees a trap.

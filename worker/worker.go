@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -68,11 +69,21 @@ type session struct {
 	programs map[uint32]*program
 }
 
-// program is loaded guest code with the contract that drives it.
+// program is loaded guest code with the contracts that it speaks, best first.
 type program struct {
 	component.Program
-	types    component.Types
-	contract contract.Contract
+	types     component.Types
+	contracts []contract.Contract
+}
+
+// does gives the first contract that can do an action.
+func (p *program) does(action contract.Action) (contract.Contract, bool) {
+	for _, c := range p.contracts {
+		if slices.Contains(c.Actions(), action) {
+			return c, true
+		}
+	}
+	return nil, false
 }
 
 func (s *session) close() {
@@ -178,7 +189,10 @@ func (s *session) load(m *ipc.Load, f *os.File) *ipc.Loaded {
 	}
 	types := p.Types()
 	loaded.Imports, loaded.Exports = names(types.Imports), names(types.Exports)
-	c, err := contract.Select(types)
+	contracts, err := contract.Select(types)
+	if err == nil && m.Contract != "" {
+		contracts, err = contract.Choose(contracts, m.Contract)
+	}
 	if err == nil {
 		// What nobody offers is found here, before any guest code runs.
 		err = imports.Check(types)
@@ -190,8 +204,14 @@ func (s *session) load(m *ipc.Load, f *os.File) *ipc.Loaded {
 	if old, ok := s.programs[m.Component]; ok {
 		old.Close()
 	}
-	s.programs[m.Component] = &program{Program: p, types: types, contract: c}
-	loaded.Contract = c.Name()
+	s.programs[m.Component] = &program{Program: p, types: types, contracts: contracts}
+	for _, c := range contracts {
+		wire := ipc.Contract{Name: c.Name()}
+		for _, a := range c.Actions() {
+			wire.Actions = append(wire.Actions, string(a))
+		}
+		loaded.Contracts = append(loaded.Contracts, wire)
+	}
 	return loaded
 }
 
@@ -236,17 +256,21 @@ func (s *session) compile(m *ipc.Compile, source, out *os.File) *ipc.Compiled {
 	return &ipc.Compiled{Verdict: string(limits.OK), Layer: string(layer), Size: uint64(len(code))}
 }
 
-// invoke runs one step. The error is for a broken connection; everything else
-// is in the Result.
+// invoke does one action. The error is for a broken connection and for what the
+// supervisor has no right to ask; everything else is in the Result.
 func (s *session) invoke(id uint32, m *ipc.Invoke) (*ipc.Result, error) {
 	p, ok := s.programs[m.Component]
 	if !ok {
 		return nil, fmt.Errorf("invoke of component %d, which is not loaded", m.Component)
 	}
+	c, ok := p.does(contract.Action(m.Action))
+	if !ok {
+		return nil, fmt.Errorf("invoke of component %d for %q, which none of its contracts does", m.Component, m.Action)
+	}
 	st := newStep(s, id, m)
 	fired := make(chan struct{})
 	budget := time.AfterFunc(time.Duration(m.Budget), func() { defer close(fired); s.runtime.Interrupt() })
-	output, err := st.run(context.Background(), p, m.Request)
+	output, err := st.run(context.Background(), p, c, m)
 	if !budget.Stop() {
 		<-fired // or it would interrupt the next step
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -208,7 +209,7 @@ func load(t *testing.T, c *ipc.Conn, guest string) *ipc.Loaded {
 func TestStepsRunAfterSeal(t *testing.T) {
 	c, r := ready(t, ipc.RoleStep)
 	l := load(t, c, "echo")
-	if l.Verdict != "ok" || l.Component != 4 || l.Contract != "core-step" || strings.Join(l.Exports, ",") != "memory,run" {
+	if l.Verdict != "ok" || l.Component != 4 || len(l.Contracts) != 1 || l.Contracts[0].Name != "core-step" || !slices.Equal(l.Contracts[0].Actions, []string{"step"}) || strings.Join(l.Exports, ",") != "memory,run" {
 		t.Fatalf("loaded %+v", l)
 	}
 	send(t, c, 0, &ipc.Seal{})
@@ -228,7 +229,35 @@ func TestStepsRunAfterSeal(t *testing.T) {
 }
 
 func invoke(request string) *ipc.Invoke {
-	return &ipc.Invoke{Component: 4, Step: "apply", Request: []byte(request), Budget: int64(10 * time.Second), Seed: make([]byte, 32)}
+	return &ipc.Invoke{Component: 4, Action: "step", Request: []byte(request), Budget: int64(10 * time.Second), Seed: make([]byte, 32)}
+}
+
+func TestActionThatNoContractDoesIsRefused(t *testing.T) {
+	c, _ := ready(t, ipc.RoleStep)
+	load(t, c, "echo")
+	send(t, c, 0, &ipc.Seal{})
+	recv[*ipc.Sealed](t, c)
+	m := invoke(`{}`)
+	m.Action = "qa-spec"
+	send(t, c, 1, m)
+	if env, err := c.Recv(); err == nil {
+		t.Errorf("asked a core module for its questions, got %+v", env.Message)
+	}
+}
+
+func TestTheContractThatIsAskedForIsTheOnlyOne(t *testing.T) {
+	for name, verdict := range map[string]string{"core-step": "ok", "greentic:component/qa": "contract_mismatch"} {
+		c, _ := ready(t, ipc.RoleStep)
+		f, err := memfd.New("code", []byte("echo"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		send(t, c, 0, &ipc.Load{Component: 4, Layer: "core", Size: 4, Contract: name}, f)
+		if l := recv[*ipc.Loaded](t, c); l.Verdict != verdict || verdict != "ok" && !strings.Contains(l.Detail, "core-step") {
+			t.Errorf("%s: loaded %+v", name, l)
+		}
+	}
 }
 
 func TestEndsOfAStep(t *testing.T) {

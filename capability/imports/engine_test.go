@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ func load(t *testing.T, file string) component.Program {
 // the other tests stand for, so it would show if they were wrong.
 func TestEngine(t *testing.T) {
 	p := load(t, "testdata/step.wat")
-	c, err := contract.Select(p.Types())
+	spoken, err := contract.Select(p.Types())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func TestEngine(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer inst.Close()
-		b, err := c.Run(t.Context(), inst, []byte(request), 1<<20)
+		b, err := spoken[0].Run(t.Context(), inst, contract.ActStep, []byte(request), 1<<20)
 		world.Flush()
 		patch, _, _ = host.EndStep()
 		return string(b), stdout, patch, err
@@ -116,7 +117,7 @@ func TestEngineCore(t *testing.T) {
 				t.Fatal(err)
 			}
 			p := load(t, file)
-			drive, err := contract.Select(p.Types())
+			spoken, err := contract.Select(p.Types())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,7 +130,7 @@ func TestEngineCore(t *testing.T) {
 			for i := range request {
 				request[i] = 'a' + byte(i%26)
 			}
-			out, err := drive.Run(t.Context(), inst, request, 1<<20)
+			out, err := spoken[0].Run(t.Context(), inst, contract.ActStep, request, 1<<20)
 			if c.code != "" {
 				if g, ok := errors.AsType[*contract.GuestError](err); !ok || g.Code != c.code {
 					t.Errorf("got %v", err)
@@ -138,6 +139,71 @@ func TestEngineCore(t *testing.T) {
 			}
 			if err != nil || string(out) != string(request) {
 				t.Errorf("%d bytes came back, %v", len(out), err)
+			}
+		})
+	}
+}
+
+// Each published interface that is offered, in each shape, imported by a guest
+// and called through the engine: what the guest gets, what is recorded, and what
+// it gets when nothing is granted.
+func TestEngineInterfaces(t *testing.T) {
+	const disabled = "http client disabled by policy"
+	for file, c := range map[string]struct {
+		request string
+		out     string
+		effects string
+		log     string
+		refused string // what the guest gives when nothing is granted
+		trapped bool   // it is ended then
+	}{
+		"state.wat":            {request: "eu", out: `"eu"`, effects: "state.write config_patch.region, state.delete state.scratch", refused: "denied"},
+		"http-1.0.wat":         {request: "s3cr3t", out: disabled, refused: disabled},
+		"http-1.0-options.wat": {request: "s3cr3t", out: disabled, refused: disabled},
+		"http-1.1.wat":         {request: "s3cr3t", out: disabled, refused: disabled},
+		"telemetry.wat":        {request: "hello", log: "info:setup text=hello"},
+		"messaging.wat":        {request: `{"text":"hello"}`, effects: "messaging.send messaging.ops", refused: "denied"},
+		"secrets.wat":          {request: "s3cr3t", out: "s3cr3t", effects: "secrets.delete secrets_patch.delete.token", refused: "denied"},
+		"interfaces-host.wat":  {request: "hello", out: "hello", effects: "state.write state.note", log: "info:setup text=hello", refused: "denied"},
+		"host.wat":             {request: "hello", out: "hello", effects: "state.write state.ns/key", trapped: true},
+	} {
+		t.Run(file, func(t *testing.T) {
+			p := load(t, "testdata/"+file)
+			run := func(grants []string, request string) (out, effects, log string, err error) {
+				host := capability.NewHost(capability.Config{Grants: grants})
+				host.BeginStep(plan.Apply)
+				offered, err := imports.Bind(p.Types(), direct{host}, imports.Options{Log: func(level, text string) { log += level + ":" + text }})
+				if err != nil {
+					t.Fatal(err)
+				}
+				inst, err := p.Instantiate(t.Context(), component.StoreLimits{MemoryBytes: 1 << 20, TableElements: 10, Instances: 10, Tables: 10, Memories: 10}, offered)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer inst.Close()
+				v, err := inst.Call(t.Context(), []string{"run"}, []component.Value{request})
+				if err == nil {
+					out = v.(string)
+				}
+				_, es, _ := host.EndStep()
+				var said []string
+				for _, e := range es {
+					said = append(said, e.Op+" "+e.Target)
+				}
+				return out, strings.Join(said, ", "), log, err
+			}
+			out, effects, log, err := run(capability.Grantable(), c.request)
+			if err != nil || out != c.out || effects != c.effects || log != c.log {
+				t.Errorf("gives %q, effects %q, log %q, %v", out, effects, log, err)
+			}
+			out, effects, _, err = run([]string{}, c.request)
+			if refusal, ok := errors.AsType[*capability.Error](err); ok != c.trapped || ok && refusal.Code != capability.Denied || out != c.refused || effects != "" {
+				t.Errorf("without a grant it gives %q, effects %q, %v", out, effects, err)
+			}
+			if file == "host.wat" { // there is nothing under the key
+				if out, _, _, err := run(nil, ""); err != nil || out != "denied: "+disabled {
+					t.Errorf("without a value it gives %q, %v", out, err)
+				}
 			}
 		})
 	}

@@ -4,13 +4,16 @@
 //
 // # Matching
 //
-// An interface is found by package and name; its version is not looked at. Each
-// function that the component really imports must then have exactly the type
-// given below (published Greentic interfaces exist in several shapes under one
-// version, so a version says nothing). Any subset of functions may be imported,
-// and instances that only carry types need nothing. WASI is matched by package
-// capability/wasi. One import that nobody offers is enough to refuse the
-// program, before any of its code runs.
+// An interface is found by package and name; its version is not looked at, and
+// some have a second name (greentic:http/client is greentic:http/http-client,
+// greentic:state-store/state-store is greentic:state/state-store). Each function
+// that the component really imports must then have exactly one of the types given
+// below: published Greentic interfaces exist in several shapes under one version,
+// so a version says nothing. The tenant's context, which many functions take last
+// and which was published with 17, 18 and 19 fields, may be any record. Any subset
+// of functions may be imported, and instances that only carry types need nothing.
+// WASI is matched by package capability/wasi. One import that nobody offers is
+// enough to refuse the program, before any of its code runs.
 //
 // # Refusals
 //
@@ -18,7 +21,11 @@
 // of the interface it called:
 //
 //	greentic:provision-host/*            err(host-error{code, message}), the
-//	                                     code being capability.Code's text
+//	greentic:state/state-store           code being capability.Code's text
+//	greentic:http/http-client
+//	greentic:messaging/session-api
+//	greentic:secrets/secret-store
+//	greentic:interfaces-host/imports
 //	greentic:secrets-store/secrets-store get: err(secrets-error): denied →
 //	                                     denied, not_found → not-found, invalid →
 //	                                     invalid-key, all others → internal. A
@@ -28,9 +35,11 @@
 //	                                     step (a trap), as in Greentic's runner
 //	greentic:oauth-broker/broker-v1      the string
 //	                                     {"error":{"code":…,"message":…}}
+//	greentic:host/http-v1                err("code: message")
+//	greentic:host/kv-v1                  not_found → none; any other ends the step
 //
-// Every other error of the Caller ends the step. The log does not cross to the
-// supervisor at all: it goes to Options.Log.
+// Every other error of the Caller ends the step. The log and telemetry do not
+// cross to the supervisor at all: they go to Options.Log.
 package imports
 
 import (
@@ -96,20 +105,14 @@ func Bind(t component.Types, caller Caller, opts Options) (component.Imports, er
 			if f.Kind != component.ItemFunc {
 				continue
 			}
-			offer := offers[base(it.Name)][f.Name]
-			funcs[f.Name] = offer.bind(&binding{caller: caller, opts: opts})
+			o, _ := find(it.Name, f) // there is one: Check let the program through
+			funcs[f.Name] = o.bind(&binding{caller: caller, opts: opts})
 		}
 		if len(funcs) > 0 {
 			all[it.Name] = component.HostInterface{Funcs: funcs}
 		}
 	}
 	return all, nil
-}
-
-// base is an import's name without version.
-func base(name string) string {
-	b, _, _ := strings.Cut(name, "@")
-	return b
 }
 
 // Missing lists the imports of a program that nobody offers.
@@ -121,7 +124,7 @@ type Missing struct {
 // Gap is one of them. Every string is escaped and bounded.
 type Gap struct {
 	Import string // "package:name/interface@version#function", or less where there is less
-	Want   string // the type it would need, when only the type is wrong,
+	Want   string // the types it could have, when only the type is wrong,
 	Got    string // and the one it has
 }
 
@@ -160,14 +163,16 @@ func (e *Missing) check(it component.Item) {
 			e.add(Gap{Import: member(it.Name, g.Item), Want: g.Want, Got: g.Got})
 		}
 	default:
-		known := offers[base(it.Name)]
 		for _, f := range it.Items {
-			switch offer, ok := known[f.Name]; {
-			case f.Kind == component.ItemType:
-			case f.Kind != component.ItemFunc || !ok || f.Func == nil:
+			if f.Kind == component.ItemType {
+				continue
+			}
+			switch o, shapes := find(it.Name, f); {
+			case o != nil:
+			case len(shapes) == 0:
 				e.add(Gap{Import: member(it.Name, f.Name)})
-			case !f.Func.Is(offer.wit):
-				e.add(Gap{Import: member(it.Name, f.Name), Want: offer.wit, Got: f.Func.Abbreviate(maxType)})
+			default:
+				e.add(Gap{Import: member(it.Name, f.Name), Want: strings.Join(shapes, " or "), Got: f.Func.Abbreviate(maxType)})
 			}
 		}
 	}

@@ -43,7 +43,7 @@ func (a *app) packBuild() *cobra.Command {
 			}
 			// A pack without a setup that can be run is a pack still: its other flows
 			// are for other programs.
-			_, err = pack.OpenBytes(b.Bytes(), dir)
+			_, err = pack.OpenBytes(b.Bytes(), dir, pack.Options{})
 			if e, ok := errors.AsType[*pack.Error](err); ok && (e.Rule == pack.RuleSetup || e.Rule == pack.RuleStep) {
 				err = nil
 			}

@@ -1,34 +1,30 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"time"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/greentic-ai/greentic-provision/capability"
 	"github.com/greentic-ai/greentic-provision/engine"
-	"github.com/greentic-ai/greentic-provision/internal/buildinfo"
-	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/pack"
 	"github.com/greentic-ai/greentic-provision/plan"
 	"github.com/greentic-ai/greentic-provision/render"
-	"github.com/greentic-ai/greentic-provision/supervisor"
-	"github.com/greentic-ai/greentic-provision/supervisor/codecache"
 )
 
-// dryRun holds the flags of dry-run setup.
+// dryRun holds the flags of dry-run.
 type dryRun struct {
-	pack, providerID, installID, publicBaseURL string
-	env, tenant, team, user                    string
-	answers, state                             string
-	json, timings                              bool
-	output                                     string
-	executor, worker, cacheDir, isolation      string
-	noCache                                    bool
-	grants                                     []string
-	limits                                     limits.Limits
+	entry pack.Entry
+	pack  packInput
+	sandbox
+	providerID, installID, publicBaseURL string
+	env, tenant, team, user              string
+	answers, state                       string
+	via, contract, mode, locale          string
+	interactive, json, timings           bool
+	output, executor                     string
+	grants                               []string
 }
 
 // The executors.
@@ -37,21 +33,41 @@ const (
 	executorNoop = "noop"
 )
 
-func (a *app) dryRunSetup() *cobra.Command {
-	f := dryRun{limits: limits.Default()}
-	c := &cobra.Command{
-		Use:   "setup --pack P",
-		Short: "Run a pack's setup steps in the sandbox and print the plan they make",
-		Long: `Runs collect, validate, apply and summary of the pack's setup flow, each in a fresh instance inside
-one sandboxed process, and prints the merged plan. Nothing is applied.
+// entryHelp is what each entry does, in a line and in a paragraph.
+var entryHelp = map[pack.Entry]struct{ short, long string }{
+	pack.EntrySetup: {"Run a pack's setup in the sandbox and print the plan it makes",
+		`Works out what setting the provider up would do: collect, validate, apply and summary, by the pack's step
+modules, its setup component, the questions of its provider component, or its setup flow, whichever comes first
+(--via takes another). Prints the merged plan. Nothing is applied.
 
-Questions that the pack still has are listed; answer them with --answers. The exit code is that of
-the table in ` + program + ` --help; open questions alone are no error.`,
+Questions that the pack still has are listed; answer them with --answers, or on the terminal with --interactive.`},
+	pack.EntryUpdate: {"Work out what updating an installation would do",
+		`As setup, with the pack's update flow or, by questions, in the mode update: --state says what exists, and the
+plan has what changes. Nothing is applied.`},
+	pack.EntryRemove: {"Work out what removing an installation would do",
+		`As setup, with the pack's remove flow or, by questions, in the mode remove. Nothing is applied.`},
+	pack.EntryRequirements: {"Print what a pack needs before it can be set up",
+		`Runs the pack's requirements step. A pack without one is answered for from what it states about its secrets
+(secret-requirements.json) and questions (setup.yaml); nothing of it is run then.`},
+	pack.EntrySubscriptions: {"Work out which subscriptions a pack wants",
+		`Runs the pack's subscriptions step and prints the plan with the operations on subscriptions. Nothing is applied.`},
+}
+
+func (a *app) dryRun(entry pack.Entry) *cobra.Command {
+	f := dryRun{entry: entry}
+	help := entryHelp[entry]
+	c := &cobra.Command{
+		Use:   string(entry) + " --pack P",
+		Short: help.short,
+		Long: help.long + `
+
+The exit code is that of the table in ` + program + ` --help; open questions alone are no error.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.runDryRun(c, f) },
 	}
 	fs := c.Flags()
-	packFlag(c, &f.pack)
+	f.pack.pathFlag(fs)
+	f.pack.runFlags(fs)
 	fs.StringVar(&f.providerID, "provider-id", "", "provider to set up (default: the pack's id)")
 	fs.StringVar(&f.installID, "install-id", "default", "installation to set up")
 	fs.StringVar(&f.publicBaseURL, "public-base-url", "", "address under which the outside reaches this installation")
@@ -61,28 +77,49 @@ the table in ` + program + ` --help; open questions alone are no error.`,
 	fs.StringVar(&f.tenant, "tenant", "", "tenant the plan is for")
 	fs.StringVar(&f.team, "team", "", "team the plan is for")
 	fs.StringVar(&f.user, "user", "", "user the plan is for")
+	fs.StringVar(&f.via, "via", "", "run the pack this way: "+join(pack.Vias)+" (default: the first that is possible)")
+	fs.StringVar(&f.contract, "contract", "", "drive components by this guest contract only (pack inspect lists them)")
+	fs.StringVar(&f.mode, "mode", "", "ask the questions of this mode: "+strings.Join(engine.Modes, ", ")+" (default: that of the command)")
+	fs.StringVar(&f.locale, "locale", "en", "language of questions")
+	if entry == pack.EntrySetup || entry == pack.EntryUpdate || entry == pack.EntryRemove {
+		fs.BoolVar(&f.interactive, "interactive", false, "ask the open questions on the terminal, then run")
+	}
 	fs.BoolVar(&f.json, "json", false, "print the canonical result as JSON")
 	fs.BoolVar(&f.timings, "timings", false, `with --json: add what differs from run to run, as member "volatile"`)
 	fs.StringVar(&f.output, "output", "", "write the result to this file, whole or not at all")
 	fs.StringVar(&f.executor, "executor", executorWasm, "wasm runs the steps; noop runs nothing and plans nothing")
-	fs.StringVar(&f.worker, "worker", "", "step-worker binary (default: next to this program, then on PATH; the exit code is 1 when it is in neither)")
-	fs.StringVar(&f.isolation, "isolation", string(limits.Standard), "standard stops when a wall cannot be raised; none goes on without, and says so")
 	fs.StringSliceVar(&f.grants, "grant", capability.Grants(), "capabilities that the steps may use; an empty list grants nothing")
-	fs.BoolVar(&f.noCache, "no-cache", false, "compile everything, keep nothing")
-	fs.StringVar(&f.cacheDir, "cache-dir", "", cacheDirUsage)
-	limitFlags(fs, &f.limits)
+	f.sandbox.flags(fs)
 	return c
+}
+
+// join lists words for a flag's usage.
+func join[S ~string](words []S) string {
+	list := make([]string, len(words))
+	for i, w := range words {
+		list[i] = string(w)
+	}
+	return strings.Join(list, ", ")
+}
+
+// oneOf says that a flag's value is none of the words that it takes.
+func oneOf[S ~string](flag string, value string, words []S) error {
+	if value == "" || slices.Contains(words, S(value)) {
+		return nil
+	}
+	return &usageError{what: "--" + flag, where: quote(value), rule: "is none of " + join(words)}
 }
 
 // check reports the first flag that makes no sense. given says whether a flag
 // was on the command line.
 func (f *dryRun) check(given func(flag string) bool) error {
-	if f.pack == "" {
-		return errNoPack
+	if err := f.pack.check(); err != nil {
+		return err
 	}
 	for _, name := range []struct{ flag, value string }{
 		{"provider-id", f.providerID}, {"install-id", f.installID},
 		{"env", f.env}, {"tenant", f.tenant}, {"team", f.team}, {"user", f.user},
+		{"provider-type", f.pack.providerType}, {"contract", f.contract}, {"locale", f.locale},
 	} {
 		if given(name.flag) {
 			if err := checkName(name.flag, name.value); err != nil {
@@ -98,22 +135,25 @@ func (f *dryRun) check(given func(flag string) bool) error {
 	if f.answers == "-" && f.state == "-" {
 		return &usageError{what: "--state", rule: "reads stdin, and so does --answers", hint: "stdin can be read once; put one of the two in a file"}
 	}
+	if f.interactive && (f.answers == "-" || f.state == "-") {
+		return &usageError{what: "--interactive", rule: "reads stdin, and so does --answers or --state", hint: "name a file"}
+	}
 	if f.executor != executorWasm && f.executor != executorNoop {
 		return &usageError{what: "--executor", where: quote(f.executor), rule: "is neither wasm nor noop"}
 	}
-	if f.isolation != string(limits.Standard) && f.isolation != string(limits.None) {
-		return &usageError{what: "--isolation", where: quote(f.isolation), rule: "is neither standard nor none"}
+	if err := oneOf("via", f.via, pack.Vias); err != nil {
+		return err
+	}
+	if err := oneOf("mode", f.mode, engine.Modes); err != nil {
+		return err
 	}
 	if err := capability.CheckGrants(f.grants); err != nil {
 		return &usageError{what: "--grant", rule: err.Error()}
 	}
-	if f.noCache && f.cacheDir != "" {
-		return &usageError{what: "--cache-dir", rule: "contradicts --no-cache", hint: "leave one of them out"}
-	}
 	if f.timings && !f.json {
 		return &usageError{what: "--timings", rule: "is for --json", hint: "without --json, times are shown anyway"}
 	}
-	return checkLimits(f.limits)
+	return f.sandbox.check()
 }
 
 func (a *app) runDryRun(c *cobra.Command, f dryRun) error {
@@ -121,20 +161,24 @@ func (a *app) runDryRun(c *cobra.Command, f dryRun) error {
 	if err := f.check(c.Flags().Changed); err != nil {
 		return err
 	}
-	out, err := a.newOutput(f.output, input{"--pack", f.pack}, input{"--answers", f.answers}, input{"--state", f.state})
+	if f.interactive {
+		if err := needTerminal(a.stdin); err != nil {
+			return err
+		}
+	}
+	out, err := a.newOutput(f.output, input{"--pack", f.pack.path}, input{"--answers", f.answers}, input{"--state", f.state}, input{"--trust", f.pack.trust})
 	if err != nil {
 		return err
 	}
-	blueprint, err := pack.Open(f.pack)
+	blueprint, err := a.openPack(ctx, f.pack, f.entry)
 	if err != nil {
-		return packError("--pack", f.pack, err)
+		return err
 	}
 	inputs, state, err := a.inputs(ctx, f, blueprint)
 	if err != nil {
 		return err
 	}
-	host := capability.NewHost(capability.Config{Grants: f.grants, State: state, PublicBaseURL: f.publicBaseURL, Limits: f.limits})
-	result, err := a.execute(ctx, f, engine.Config{Blueprint: blueprint, Inputs: inputs, Host: host, Limits: f.limits}, host)
+	result, err := a.provision(ctx, f, blueprint, inputs, state)
 	if err != nil {
 		return err
 	}
@@ -168,6 +212,7 @@ func document(res *engine.Result, timings bool) any {
 	}
 	type step struct {
 		Step   plan.Step `json:"step"`
+		Node   string    `json:"node,omitempty"`
 		WallNS int64     `json:"wall_ns"`
 	}
 	type volatile struct {
@@ -175,76 +220,10 @@ func document(res *engine.Result, timings bool) any {
 	}
 	v := volatile{Steps: []step{}}
 	for _, t := range res.Volatile.Steps {
-		v.Steps = append(v.Steps, step{t.Step, t.Timing.WallNS})
+		v.Steps = append(v.Steps, step{t.Step, t.Node, t.Timing.WallNS})
 	}
 	return struct {
 		*engine.Result
 		Volatile volatile `json:"volatile"`
 	}{res, v}
-}
-
-// execute runs the steps. Whatever it started has ended when it returns.
-func (a *app) execute(ctx context.Context, f dryRun, cfg engine.Config, host *capability.Host) (*engine.Result, error) {
-	if f.executor == executorNoop || len(cfg.Blueprint.Components) == 0 {
-		cfg.Runner = engine.Noop
-		return engine.Run(ctx, cfg)
-	}
-	s, done, err := a.supervise(f)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	lease, err := s.Open(ctx, cfg.Blueprint.Components, host)
-	if err != nil {
-		return nil, err
-	}
-	defer lease.Close()
-	cfg.Runner = lease
-	cfg.Receipt = lease.Receipt
-	return engine.Run(ctx, cfg)
-}
-
-// supervise starts a supervisor for one run.
-func (a *app) supervise(f dryRun) (s *supervisor.Supervisor, done func(), err error) {
-	worker, err := supervisor.FindWorker(f.worker)
-	if err != nil {
-		if f.worker != "" {
-			return nil, nil, &usageError{what: "--worker", rule: err.Error()}
-		}
-		return nil, nil, err
-	}
-	var cache *codecache.Cache
-	if !f.noCache {
-		if cache, err = openCache(f.cacheDir); err != nil && f.cacheDir != "" {
-			return nil, nil, err
-		}
-		if err != nil {
-			// Nobody asked for a cache here; without one the run is slow, not wrong.
-			a.warn("compiling without a cache", err)
-		}
-	}
-	p := newProgress(a.stderr)
-	s, err = supervisor.New(supervisor.Config{
-		Worker:    worker,
-		Build:     buildinfo.Version,
-		Limits:    f.limits,
-		Isolation: limits.Isolation(f.isolation),
-		Cache:     cache,
-		Max:       1, // a single run needs one worker, and no spares
-		Events: supervisor.Events{
-			Compiling: func(path string) { p.show("compiling " + path) },
-			Compiled:  func(string, time.Duration) { p.show("") },
-			CacheLost: func(err error) { a.warn("compiled code is not kept", err) },
-		},
-	})
-	if err != nil {
-		p.close()
-		return nil, nil, err
-	}
-	return s, func() { s.Close(); p.close() }, nil
-}
-
-// warn says on stderr what did not stop the run.
-func (a *app) warn(what string, err error) {
-	fmt.Fprintf(a.stderr, "%s: warning: %s: %s\n", program, what, render.Line(errorLine(err), maxErrorLine))
 }

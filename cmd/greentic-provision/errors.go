@@ -19,7 +19,7 @@ const exitCodeHelp = `
   0    a complete plan, no error diagnostics
   1    host fault: our side broke, or no step-worker was found
   2    usage: flags, unreadable files (the one of --worker too), malformed answers
-  3    pack rejected: malformed, unsafe, no setup entry, step not resolvable
+  3    pack rejected: malformed, unsafe, not what it says of itself, no such entry, not runnable
   4    the pack's steps reported errors, or its plan cannot be reviewed
   5    a step was stopped: trap, deadline, memory, output, forbidden call, crash
   6    isolation unavailable and not waived

@@ -5,15 +5,19 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/greentic-ai/greentic-provision/internal/packtest"
 	"github.com/greentic-ai/greentic-provision/internal/workertest"
 )
 
@@ -44,6 +48,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PATH", filepath.Dir(workertest.Path)+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(workertest.Dir, "cache"))
 			env.Setenv("PACKS", packs)
+			env.Setenv("GUESTS", filepath.Join(packs, "..", "contracts"))
 			env.Setenv("NO_NAMESPACES", noNamespaces)
 			env.Setenv("TERM", "xterm")
 			doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "contract.md"))
@@ -68,8 +73,66 @@ func TestScripts(t *testing.T) {
 			"absent":  absent,
 			"oneline": oneLine,
 			"canon":   canon,
+			"pack":    makePack,
+			"valid":   valid,
 		},
 	})
+}
+
+// makePack is `pack [-tar|-dir] OUT SOURCE...`: makes a pack, else a zip archive, of
+// directories and txtar archives, as package packtest says.
+func makePack(ts *testscript.TestScript, neg bool, args []string) {
+	form := ""
+	if len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		form, args = args[0], args[1:]
+	}
+	if neg || len(args) < 2 || !slices.Contains([]string{"", "-tar", "-dir"}, form) {
+		ts.Fatalf("usage: pack [-tar|-dir] OUT SOURCE...")
+	}
+	var sources []fs.FS
+	for _, name := range args[1:] {
+		if filepath.Ext(name) == ".txtar" {
+			sources = append(sources, packtest.Txtar([]byte(ts.ReadFile(name))))
+		} else {
+			sources = append(sources, os.DirFS(ts.MkAbs(name)))
+		}
+	}
+	files, err := packtest.Build(os.DirFS(ts.Getenv("GUESTS")), sources...)
+	ts.Check(err)
+	out := ts.MkAbs(args[0])
+	if form == "-dir" {
+		ts.Check(os.CopyFS(out, files))
+		return
+	}
+	archive, err := packtest.Zip(files)
+	if form == "-tar" {
+		archive, err = packtest.Tar(files)
+	}
+	ts.Check(err)
+	ts.Check(os.WriteFile(out, archive, 0o644))
+}
+
+// valid is `[!] valid SCHEMA FILE`: the JSON in FILE is what the JSON Schema wants.
+func valid(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: [!] valid SCHEMA FILE")
+	}
+	read := func(file string) any {
+		v, err := jsonschema.UnmarshalJSON(strings.NewReader(ts.ReadFile(file)))
+		ts.Check(err)
+		return v
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	ts.Check(c.AddResource("schema.json", read(args[0])))
+	schema, err := c.Compile("schema.json")
+	ts.Check(err)
+	switch err := schema.Validate(read(args[1])); {
+	case neg && err == nil:
+		ts.Fatalf("%s is valid", args[1])
+	case !neg && err != nil:
+		ts.Fatalf("%s: %v", args[1], err)
+	}
 }
 
 // exits is `exits CODE program [args...]`: exec with an exact exit code.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -116,17 +117,22 @@ func (o output) write(b []byte) (err error) {
 	return os.Rename(f.Name(), o.path)
 }
 
-// writeJSON writes v as canonical JSON and a line end. On a terminal, characters
-// that it would obey or hide are written as \u escapes: the same JSON value.
+// writeJSON writes v as canonical JSON and a line end.
 func (o output) writeJSON(v any) error {
 	b, err := plan.Canonical(v)
 	if err != nil {
 		return err
 	}
+	return o.writeText(append(b, '\n'))
+}
+
+// writeText writes JSON text. On a terminal, characters that it would obey or hide
+// are written as \u escapes: the same JSON value.
+func (o output) writeText(b []byte) error {
 	if f, ok := o.to.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		b = []byte(render.JSON(b, math.MaxInt))
+		b = append([]byte(render.JSON(bytes.TrimSuffix(b, []byte("\n")), math.MaxInt)), '\n')
 	}
-	return o.write(append(b, '\n'))
+	return o.write(b)
 }
 
 // reason takes the path off an error, where the message names it already; it

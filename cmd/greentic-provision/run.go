@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/greentic-ai/greentic-provision/internal/buildinfo"
+	"github.com/greentic-ai/greentic-provision/pack"
 	"github.com/greentic-ai/greentic-provision/render"
 )
 
@@ -64,6 +66,7 @@ Greentic pack carries as WebAssembly, each run in a sandboxed process of its own
 they would do as a plan. Nothing is applied: a dry run has no network, no files and no stores.
 
 Exit codes:` + strings.TrimRight(exitCodeHelp, "\n"),
+		Version:           buildinfo.Version,
 		PersistentPreRunE: noEmptyValues,
 		SilenceErrors:     true, // finish prints them
 		SilenceUsage:      true,
@@ -75,9 +78,14 @@ Exit codes:` + strings.TrimRight(exitCodeHelp, "\n"),
 		c.AddCommand(subs...)
 		return c
 	}
+	var dryRuns []*cobra.Command
+	for _, entry := range pack.Entries {
+		dryRuns = append(dryRuns, a.dryRun(entry))
+	}
 	root.AddCommand(
-		group("dry-run", "Work out what would be done, and do nothing", a.dryRunSetup()),
-		group("pack", "Look into packs and build them", a.packInspect(), a.packBuild()),
+		group("dry-run", "Work out what would be done, and do nothing", dryRuns...),
+		group("pack", "Look into packs and build them", a.packInspect(), a.packQuestions(), a.packVerify(), a.packBuild()),
+		a.conformance(),
 		group("cache", "Look at the compiled code that is kept between runs", a.cacheList(), a.cacheClear()),
 		a.version(),
 	)

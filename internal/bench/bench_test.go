@@ -70,7 +70,7 @@ func inProcess(b *testing.B) func() error {
 	}
 	b.Cleanup(program.Close)
 	types := program.Types()
-	c, err := contract.Select(types)
+	contracts, err := contract.Select(types)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func inProcess(b *testing.B) func() error {
 			return err
 		}
 		defer inst.Close()
-		_, err = c.Run(context.Background(), inst, request, 1<<20)
+		_, err = contracts[0].Run(context.Background(), inst, contract.ActStep, request, 1<<20)
 		return err
 	}
 }
@@ -115,7 +115,7 @@ func isolated(b *testing.B, s *supervisor.Supervisor) func() error {
 	}
 	b.Cleanup(l.Close)
 	return func() error {
-		r, err := l.RunStep(context.Background(), engine.Call{Step: plan.Validate, Request: request})
+		r, err := l.RunStep(context.Background(), engine.Call{Step: plan.Validate, Action: contract.ActStep, Request: request})
 		if err == nil && r.Verdict != limits.OK {
 			err = fmt.Errorf("verdict %s: %s", r.Verdict, r.Detail)
 		}
@@ -123,8 +123,8 @@ func isolated(b *testing.B, s *supervisor.Supervisor) func() error {
 	}
 }
 
-// spawned gives a func that brings a worker from spawn to Ready. Opening no
-// component adds one Seal; ending the worker is not counted.
+// spawned gives a func that brings a worker from spawn to Ready. Ending it is not
+// counted.
 func spawned(b *testing.B, s *supervisor.Supervisor) (run func() error, after func()) {
 	var last *supervisor.Lease
 	run = func() (err error) {

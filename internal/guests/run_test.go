@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { workertest.Main(m) }
 // worker, the capability overlay, the lifecycle.
 func run(t *testing.T, archive []byte, l limits.Limits) *engine.Result {
 	t.Helper()
-	blueprint, err := pack.OpenBytes(archive, "guest.gtpack")
+	blueprint, err := pack.OpenBytes(archive, "guest.gtpack", pack.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -472,7 +472,7 @@ func TestDescriptorsOfTheNextFrame(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A Load out of turn, right behind Welcome.
-	load := append([]byte{0, 0, 0, 23, byte(ipc.TypeLoad), 0, 0, 0, 0, 0, 0, 0}, "\x83\xa9component\x00\xa5layer\xa0\xa4size\x01"...)
+	load := append([]byte{0, 0, 0, 23, byte(ipc.TypeLoad), 0, 0, 0, 0, 0, 0, 0}, "\x84\xa9component\x00\xa5layer\xa0\xa4size\x01\xa8contract\xa0"...)
 	load[3] = byte(len(load) - 12)
 	if _, err := a.WriteFiles(load, []*os.File{file(t, "")}); err != nil {
 		t.Fatal(err)
@@ -492,7 +492,7 @@ func TestDescriptorsOfTheNextFrame(t *testing.T) {
 
 func TestConversation(t *testing.T) {
 	s, w := connected(t)
-	if err := s.Send(1, &ipc.Invoke{Step: "collect", Request: bytes.Repeat([]byte("x"), 8<<10)}); err != nil {
+	if err := s.Send(1, &ipc.Invoke{Action: "step", Request: bytes.Repeat([]byte("x"), 8<<10)}); err != nil {
 		t.Fatal(err)
 	}
 	e, err := w.Recv()
@@ -531,7 +531,7 @@ func BenchmarkInvoke(b *testing.B) {
 					w.Send(e.ID, &ipc.Result{Verdict: "ok", Output: e.Message.(*ipc.Invoke).Request})
 				}
 			}()
-			invoke := &ipc.Invoke{Component: 1, Step: "collect", Request: make([]byte, size), Budget: 5e9, Seed: make([]byte, 32), Now: 1}
+			invoke := &ipc.Invoke{Component: 1, Action: "step", Request: make([]byte, size), Budget: 5e9, Seed: make([]byte, 32), Now: 1}
 			b.SetBytes(2 * int64(size))
 			b.ReportAllocs()
 			id := uint32(0)

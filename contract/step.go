@@ -3,7 +3,6 @@ package contract
 import (
 	"context"
 	"fmt"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/greentic-ai/greentic-provision/component"
@@ -15,42 +14,24 @@ const (
 	stepType      = "func(string) -> result<string, record {code: string, message: string}>"
 )
 
-// step is the contract of a component. path is where its run is exported: the
-// interface name carries a version that only the binary knows.
+// step is our own contract: the request is the argument of run, the response its
+// result. path is where run is exported: the interface name carries a version that
+// only the binary knows.
 type step struct{ path []string }
 
-// selectComponent looks for the interface under any version and decides by the
-// type of its function. A world-level run is not taken: a name that common says
-// nothing about what the function is for.
-func selectComponent(t component.Types) (Contract, error) {
-	var near *Mismatch
-	for _, e := range t.Exports {
-		name, _, _ := strings.Cut(e.Name, "@")
-		if e.Kind != component.ItemInstance || name != stepInterface {
-			continue
-		}
-		run, ok := component.Find(e.Items, stepFunc)
-		if ok && run.Kind == component.ItemFunc && run.Func != nil {
-			if run.Func.Is(stepType) {
-				return step{path: []string{e.Name, stepFunc}}, nil
-			}
-			near = newMismatch(t, "the provisioning function has another type")
-			near.Found = run.Func.Abbreviate(maxType)
-		} else {
-			near = newMismatch(t, "the provisioning function is missing")
-			near.Found = "absent"
-		}
-		near.Function, near.Expected = component.Quote(e.Name, maxName)+"#"+stepFunc, stepType
-	}
-	if near != nil {
-		return nil, near
-	}
-	return nil, newMismatch(t, "the component does not export "+stepInterface)
+func openStep(e *export) Contract {
+	e.need(stepFunc, exactly(stepType))
+	return step{path: []string{e.item.Name, stepFunc}}
 }
 
 func (step) Name() string { return NameComponent }
 
-func (s step) Run(ctx context.Context, inst component.Instance, request []byte, maxOutput int) ([]byte, error) {
+func (step) Actions() []Action { return []Action{ActStep} }
+
+func (s step) Run(ctx context.Context, inst component.Instance, action Action, request []byte, maxOutput int) ([]byte, error) {
+	if action != ActStep {
+		return nil, unknownAction(s, action)
+	}
 	v, err := inst.Call(ctx, s.path, []component.Value{string(request)})
 	if err != nil {
 		return nil, err
@@ -85,7 +66,7 @@ func failure(v component.Value) error {
 	return fmt.Errorf("the engine gave %T for a failure record", v)
 }
 
-// response checks what both contracts must check of an answer.
+// response checks what must be checked of an answer whose text is the guest's.
 func response[T string | []byte](out T, maxOutput int) ([]byte, error) {
 	if len(out) > maxOutput {
 		return nil, &OutputLimit{Size: len(out), Limit: maxOutput}

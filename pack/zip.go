@@ -10,8 +10,14 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
+	"iter"
+	"maps"
+	"path"
 	"slices"
 	"strings"
+
+	"github.com/greentic-ai/greentic-provision/internal/hostile"
+	"github.com/greentic-ai/greentic-provision/plan"
 )
 
 // Limits on an archive. They bound what is really inflated; a declared size is
@@ -46,12 +52,10 @@ const (
 // to measure stay in proportion to bytes that are really there.
 const maxRatio = 1032
 
-// archive is an opened zip pack. Every entry is read at most once; verify reads
-// what nobody asked for.
+// archive is an opened zip pack.
 type archive struct {
 	files map[string]*zip.File
 	order []*zip.File
-	done  map[*zip.File]bool
 
 	// Reused from entry to entry: a fresh set costs 80 KiB.
 	in       *bufio.Reader
@@ -71,12 +75,12 @@ func openArchive(r io.ReaderAt, size int64) (*archive, error) {
 		if isMachine(err) {
 			return nil, err
 		}
-		return nil, refuse(RuleArchive, "", hintRebuild, "the central directory does not hold the %d entries that the end record counts: %s", records, clean(err))
+		return nil, refuse(RuleArchive, "", hintRebuild, "the central directory does not hold the %d entries that the end record counts: %s", records, hostile.Error(err))
 	}
 	if len(zr.File) > MaxEntries { // archive/zip compares counts modulo 65,536
 		return nil, refuse(RuleEntries, "", "", "the archive has %d entries; at most %d are read", len(zr.File), MaxEntries)
 	}
-	a := &archive{files: make(map[string]*zip.File, len(zr.File)), order: zr.File, done: make(map[*zip.File]bool, len(zr.File)),
+	a := &archive{files: make(map[string]*zip.File, len(zr.File)), order: zr.File,
 		in: bufio.NewReader(nil), buffer: make([]byte, 32<<10)}
 	names := newNames()
 	var declared uint64
@@ -145,7 +149,7 @@ func machineOr(err error, rule Rule, entry string) error {
 	if isMachine(err) {
 		return err
 	}
-	return refuse(rule, entry, hintRebuild, "%s", clean(err))
+	return refuse(rule, entry, hintRebuild, "%s", hostile.Error(err))
 }
 
 // checkHeader applies the rules that one directory record can break by itself.
@@ -171,7 +175,7 @@ func checkHeader(f *zip.File) error {
 		return refuse(RuleMethod, f.Name, "", "is compressed with method %d; 0 (stored) and 8 (deflate) are read", f.Method)
 	}
 	switch {
-	case isDir && (f.UncompressedSize64 != 0 || f.CompressedSize64 != 0):
+	case isDir && (f.UncompressedSize64 != 0 || f.CompressedSize64 != 0 || f.CRC32 != 0):
 		return refuse(RuleTrueSize, f.Name, "", "is a directory and declares content")
 	case f.UncompressedSize64 > MaxEntry:
 		return refuse(RuleEntrySize, f.Name, "", "declares %d bytes; at most %d are read", f.UncompressedSize64, MaxEntry)
@@ -223,24 +227,37 @@ func (a *archive) find(name string) (found, error) {
 	return absent, nil
 }
 
-func (a *archive) read(name string, most int64, rule Rule) ([]byte, error) {
+// size is at most maxRatio times what is there: checkHeader.
+func (a *archive) size(name string) int64 { return int64(a.files[name].UncompressedSize64) }
+
+func (a *archive) copy(w io.Writer, name string, most int64, rule Rule) error {
 	f := a.files[name]
 	if f.UncompressedSize64 > uint64(most) {
-		return nil, refuse(rule, name, "", "is %d bytes; at most %d are read", f.UncompressedSize64, most)
+		return refuse(rule, name, "", "is %d bytes; at most %d are read", f.UncompressedSize64, most)
 	}
-	var b bytes.Buffer
-	b.Grow(int(f.UncompressedSize64)) // at most maxRatio times what is there: checkHeader
-	if err := a.inflate(f, &b); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	return a.inflate(f, w)
 }
 
-// finish inflates every entry that was not read, to nowhere, so that a pack is
-// accepted only when all of it is sound: what one tool skips, the next one runs.
-func (a *archive) finish() error {
+func (a *archive) names() ([]string, error) { return slices.Sorted(maps.Keys(a.files)), nil }
+
+func (a *archive) list(dir string) ([]string, error) { return within(dir, maps.Keys(a.files)), nil }
+
+// within picks the files directly in dir.
+func within(dir string, names iter.Seq[string]) []string {
+	var out []string
+	for name := range names {
+		if path.Dir(name) == dir {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// finish inflates every entry that was not read, to nowhere.
+func (a *archive) finish(read func(string) bool) error {
 	for _, f := range a.order {
-		if !a.done[f] {
+		if !read(f.Name) {
 			if err := a.inflate(f, io.Discard); err != nil {
 				return err
 			}
@@ -249,11 +266,12 @@ func (a *archive) finish() error {
 	return nil
 }
 
+func (a *archive) findings() []plan.Diagnostic { return nil }
+
 // inflate writes the content of f to w and checks it. It does not use
 // zip.File.Open, which skips the checksum when the record says 0 and does not
 // notice bytes after the end of the compressed stream.
 func (a *archive) inflate(f *zip.File, w io.Writer) error {
-	a.done[f] = true
 	raw, err := f.OpenRaw()
 	if err != nil {
 		return machineOr(err, RuleArchive, f.Name)
@@ -264,7 +282,7 @@ func (a *archive) inflate(f *zip.File, w io.Writer) error {
 		if a.inflater == nil {
 			a.inflater = flate.NewReader(a.in)
 		} else if err := a.inflater.(flate.Resetter).Reset(a.in, nil); err != nil {
-			return refuse(RuleArchive, f.Name, hintRebuild, "%s", clean(err))
+			return refuse(RuleArchive, f.Name, hintRebuild, "%s", hostile.Error(err))
 		}
 		content = a.inflater
 	}
@@ -279,7 +297,7 @@ func (a *archive) inflate(f *zip.File, w io.Writer) error {
 	case n > declared:
 		return refuse(RuleTrueSize, f.Name, hintRebuild, "declares %d bytes and has more", declared)
 	case err != nil:
-		return refuse(RuleArchive, f.Name, hintRebuild, "cannot be inflated after %d bytes: %s", n, clean(err))
+		return refuse(RuleArchive, f.Name, hintRebuild, "cannot be inflated after %d bytes: %s", n, hostile.Error(err))
 	case n < declared:
 		return refuse(RuleTrueSize, f.Name, hintRebuild, "declares %d bytes and has %d", declared, n)
 	case sum.Sum32() != f.CRC32:

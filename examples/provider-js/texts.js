@@ -1,0 +1,85 @@
+// What operators read, by key. Labels, and what the component says of answers,
+// are keys of this.
+
+const en = {
+  "chat.qa.default.title": "Chat: the least that is needed",
+  "chat.qa.setup.title": "Chat: set up",
+  "chat.qa.upgrade.title": "Chat: change what is set up",
+  "chat.qa.remove.title": "Chat: remove",
+  "chat.qa.public_base_url": "Public base URL",
+  "chat.qa.public_base_url.help": "The https address under which the chat service reaches this installation.",
+  "chat.qa.bot_token": "Bot token",
+  "chat.qa.bot_token.help": "The service shows it when a bot is made.",
+  "chat.qa.default_chat_id": "Default chat",
+  "chat.qa.default_chat_id.help": "Where messages go that name no chat.",
+  "chat.qa.enabled": "Enabled",
+  "chat.qa.max_retries": "Retries",
+  "chat.qa.max_retries.help": "How often a message is sent again that could not be sent, from 0 to 10.",
+  "chat.config.title": "Configuration of the chat provider",
+  "chat.config.description": "What a setup makes of the answers.",
+  "chat.input.title": "Input of an operation",
+  "chat.input.description": "Depends on the operation.",
+  "chat.output.title": "Output of an operation",
+  "chat.output.description": "Has ok; where that is false, error says why.",
+  "chat.output.ok": "Whether it was done",
+  "chat.output.error": "Why it was not",
+  "chat.op.qa_spec.title": "Questions",
+  "chat.op.qa_spec.description": "The questions of a mode: {mode}.",
+  "chat.op.apply_answers.title": "Answers",
+  "chat.op.apply_answers.description": "What becomes of answers: {mode, answers}.",
+  "chat.op.plan.title": "Plan",
+  "chat.op.plan.description": "The same as a step of a provisioning flow.",
+  "chat.op.handle_webhook.title": "Incoming message",
+  "chat.op.handle_webhook.description": "Reads what the chat service sends: {body}.",
+  "chat.op.i18n_keys.title": "Text keys",
+  "chat.op.i18n_keys.description": "The keys of all texts.",
+  "chat.note.not_boolean": "Only true or false counts here; the answer was ignored.",
+  "chat.note.not_number": "Only a number counts here; the answer was ignored.",
+  "chat.note.not_text": "Only a text counts here; the answer was ignored.",
+};
+
+const de = {
+  "chat.qa.default.title": "Chat: das Nötigste",
+  "chat.qa.setup.title": "Chat: einrichten",
+  "chat.qa.upgrade.title": "Chat: Eingerichtetes ändern",
+  "chat.qa.remove.title": "Chat: entfernen",
+  "chat.qa.public_base_url": "Öffentliche Basis-URL",
+  "chat.qa.public_base_url.help": "Die https-Adresse, unter der der Chatdienst diese Installation erreicht.",
+  "chat.qa.bot_token": "Bot-Token",
+  "chat.qa.bot_token.help": "Der Dienst zeigt es, wenn ein Bot angelegt wird.",
+  "chat.qa.default_chat_id": "Standard-Chat",
+  "chat.qa.default_chat_id.help": "Wohin Nachrichten gehen, die keinen Chat nennen.",
+  "chat.qa.enabled": "Eingeschaltet",
+  "chat.qa.max_retries": "Wiederholungen",
+  "chat.qa.max_retries.help": "Wie oft eine Nachricht erneut gesendet wird, die nicht gesendet werden konnte, von 0 bis 10.",
+  "chat.config.title": "Konfiguration des Chat-Anbieters",
+  "chat.config.description": "Was eine Einrichtung aus den Antworten macht.",
+  "chat.input.title": "Eingabe einer Operation",
+  "chat.input.description": "Hängt von der Operation ab.",
+  "chat.output.title": "Ausgabe einer Operation",
+  "chat.output.description": "Hat ok; ist es false, sagt error den Grund.",
+  "chat.output.ok": "Ob es getan wurde",
+  "chat.output.error": "Warum nicht",
+  "chat.op.qa_spec.title": "Fragen",
+  "chat.op.qa_spec.description": "Die Fragen eines Modus: {mode}.",
+  "chat.op.apply_answers.title": "Antworten",
+  "chat.op.apply_answers.description": "Was aus Antworten wird: {mode, answers}.",
+  "chat.op.plan.title": "Plan",
+  "chat.op.plan.description": "Dasselbe als Schritt eines Einrichtungsablaufs.",
+  "chat.op.handle_webhook.title": "Eingehende Nachricht",
+  "chat.op.handle_webhook.description": "Liest, was der Chatdienst sendet: {body}.",
+  "chat.op.i18n_keys.title": "Textschlüssel",
+  "chat.op.i18n_keys.description": "Die Schlüssel aller Texte.",
+  "chat.note.not_boolean": "Hier zählt nur wahr oder falsch; die Antwort wurde nicht beachtet.",
+  "chat.note.not_number": "Hier zählt nur eine Zahl; die Antwort wurde nicht beachtet.",
+  "chat.note.not_text": "Hier zählt nur ein Text; die Antwort wurde nicht beachtet.",
+};
+
+export const keys = Object.keys(en);
+
+// messages gives the texts of a locale such as de, de-AT or de_AT.UTF-8, in
+// English where there are none.
+export function messages(locale) {
+  const language = locale.toLowerCase().split(/[-_.]/, 1)[0];
+  return language === "de" ? de : en;
+}
