@@ -21,8 +21,9 @@ type Examination struct {
 	Why        string              `json:"why"`
 	Refused    []Refused           `json:"refused"`
 	Components []ExaminedComponent `json:"components"`
-	// Questions are those that the chosen way asks, nil when it asks none before it is
-	// run. Diagnostics are those of asking.
+	// Questions are those of the component where the chosen way is to ask it, else
+	// those that the pack states (setup.yaml), nil when it states none. Diagnostics are
+	// those of asking.
 	Questions   *qa.Form          `json:"questions"`
 	Diagnostics []plan.Diagnostic `json:"diagnostics"`
 	// Problem says why no way can be taken, or nothing could be examined.
@@ -82,6 +83,10 @@ func Examine(ctx context.Context, cfg Config) (*Examination, error) {
 		}
 	}
 	if x.Via != pack.ViaQA || !x.Possible {
+		// Steps and flows ask when they are run; until then there is what the pack says.
+		var found []plan.Diagnostic
+		x.Questions, found = (&run{Config: cfg}).setup()
+		x.Diagnostics = append(x.Diagnostics, found...)
 		return x, nil
 	}
 	bp := *cfg.Blueprint

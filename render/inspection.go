@@ -8,6 +8,7 @@ import (
 	"github.com/greentic-ai/greentic-provision/engine"
 	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/pack"
+	"github.com/greentic-ai/greentic-provision/qa"
 )
 
 // Inspection writes what a pack is, how its entry would be run, and what is wrong
@@ -204,7 +205,7 @@ func (p *printer) asked(in *pack.Inspection, x *engine.Examination) {
 		docs = append(docs, "questions in "+Text(q.Path, maxValue))
 	}
 	if in.SecretRequirements != nil {
-		docs = append(docs, "secret requirements in "+Text(in.SecretRequirements.Path, maxValue))
+		docs = append(docs, "secret requirements in "+Text(in.SecretRequirements.Path, maxValue)+secretKeys(in.SecretRequirements.Content))
 	}
 	if in.RequirementsFile != nil {
 		docs = append(docs, "requirements in "+Text(in.RequirementsFile.Path, maxValue))
@@ -219,12 +220,34 @@ func (p *printer) asked(in *pack.Inspection, x *engine.Examination) {
 		return
 	}
 	if x.Questions != nil {
-		p.heading("Questions", p.style.paint("(as the component asks them)", dim))
+		asks := "(as the component asks them)"
+		if x.Via != pack.ViaQA {
+			asks = "(as the pack states them)"
+		}
+		p.heading("Questions", p.style.paint(asks, dim))
 		p.form(x.Questions)
 	}
 	if len(x.Diagnostics) > 0 {
 		p.diagnostics(x.Diagnostics)
 	}
+}
+
+// secretKeys lists the secrets of a document, those that are not required in
+// brackets; "" where it cannot be read.
+func secretKeys(doc []byte) string {
+	list, err := qa.ParseSecretRequirements(doc)
+	if err != nil || len(list) == 0 {
+		return ""
+	}
+	var keys []string
+	for _, s := range list {
+		key := Text(s.Key, maxName)
+		if !s.Required {
+			key = "[" + key + "]"
+		}
+		keys = append(keys, key)
+	}
+	return ": " + strings.Join(keys, ", ")
 }
 
 // conclusion says in one line what to make of the pack.

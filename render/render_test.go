@@ -96,7 +96,7 @@ func hostileInspection() (*pack.Inspection, *engine.Examination) {
 			},
 			Provider:           &pack.Provider{Type: nasty, Component: nasty, Operations: []string{nasty, nasty}},
 			Questions:          []pack.InspectedDocument{{Path: nasty}},
-			SecretRequirements: &pack.InspectedDocument{Path: nasty},
+			SecretRequirements: &pack.InspectedDocument{Path: nasty, Content: raw([]map[string]any{{"key": nasty}, {"key": "OTHER", "required": false}})},
 			RequirementsFile:   &pack.InspectedDocument{Path: nasty},
 			Integrity:          hostileReport(),
 			Findings:           []plan.Diagnostic{{Severity: plan.Warn, Code: nasty, Message: strings.Repeat(nasty, 50), Path: nasty, Hint: nasty}},
