@@ -33,7 +33,7 @@ func toCBOR(v jsontext.Value) ([]byte, error) {
 
 // treeOf gives what the CBOR encoder takes for a value of ours.
 func treeOf(v jsontext.Value) (any, error) {
-	tree, err := readTree(jsontext.NewDecoder(bytes.NewReader(v)), maxDepth)
+	tree, err := readTree(jsontext.NewDecoder(bytes.NewReader(v)), requestDepth)
 	if err != nil {
 		return nil, fmt.Errorf("the request cannot be said in CBOR: %w", err)
 	}
@@ -48,7 +48,7 @@ func readTree(d *jsontext.Decoder, depth int) (any, error) {
 	}
 	kind := token.Kind()
 	if depth == 0 && (kind == '{' || kind == '[') {
-		return nil, fmt.Errorf("it is nested deeper than %d levels", maxDepth)
+		return nil, fmt.Errorf("it is nested deeper than %d levels", requestDepth)
 	}
 	switch kind {
 	case '{':

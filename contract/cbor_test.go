@@ -140,6 +140,18 @@ func TestCBORDepth(t *testing.T) {
 	}
 }
 
+// The request of a step has what the steps before it said inside, which may nest as
+// deep as what a guest says.
+func TestRequestsThatAreDeep(t *testing.T) {
+	nested := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	if b, err := asCBOR(t, nested(128)); err != nil || len(b) != 128 {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+	if _, err := asCBOR(t, nested(129)); !ours(err) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // What goes to a guest is deterministic, and its numbers are integers wherever
 // they can be.
 func TestJSONToCBOR(t *testing.T) {
@@ -159,7 +171,7 @@ func TestJSONToCBOR(t *testing.T) {
 	if _, err := asCBOR(t, strings.Repeat("[", 64)+strings.Repeat("]", 64)); err != nil {
 		t.Error(err)
 	}
-	for _, deep := range []string{strings.Repeat("[", 65) + strings.Repeat("]", 65), strings.Repeat(`{"a":`, 65) + "1" + strings.Repeat("}", 65), "1e999"} {
+	for _, deep := range []string{strings.Repeat("[", 129) + strings.Repeat("]", 129), strings.Repeat(`{"a":`, 129) + "1" + strings.Repeat("}", 129), "1e999"} {
 		if b, err := asCBOR(t, deep); !ours(err) {
 			t.Errorf("%.20s: %x, %v", deep, b, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/greentic-ai/greentic-provision/component"
+	"github.com/greentic-ai/greentic-provision/internal/hostile"
 )
 
 // invocation is the request of ActInvoke.
@@ -13,6 +14,15 @@ type invocation struct {
 	Op      string         `json:"op"`
 	Input   jsontext.Value `json:"input"`
 	Context origin         `json:"context"`
+}
+
+// cborInput reads an invocation, with its input as CBOR.
+func cborInput(request []byte) (req invocation, input []byte, err error) {
+	if err := read(request, &req); err != nil {
+		return req, nil, err
+	}
+	input, err = toCBOR(orNull(req.Input))
+	return req, input, err
 }
 
 // origin is the Context of the package comment.
@@ -115,7 +125,7 @@ func refused(t *component.Type, v component.Value, maxOutput int) ([]byte, error
 	w.raw(`,"details":`)
 	w.details(get(t, v, "details"))
 	w.raw(`,"message":`)
-	w.text(clip(text("message"), maxMessage))
+	w.text(hostile.Clip(text("message"), maxMessage))
 	w.raw(`,"retryable":`)
 	w.raw(strconv.FormatBool(retryable))
 	w.raw(`},"ok":false,"output":null}`)

@@ -143,11 +143,7 @@ func (n envelopeNode) Run(ctx context.Context, inst component.Instance, action A
 	case action != ActInvoke:
 		return nil, unknownAction(n, action)
 	}
-	var req invocation
-	if err := read(request, &req); err != nil {
-		return nil, err
-	}
-	payload, err := toCBOR(orNull(req.Input))
+	req, payload, err := cborInput(request)
 	if err != nil {
 		return nil, err
 	}

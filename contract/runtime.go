@@ -27,11 +27,7 @@ func (r runtime) Run(ctx context.Context, inst component.Instance, action Action
 	if action != ActInvoke {
 		return nil, unknownAction(r, action)
 	}
-	var req invocation
-	if err := read(request, &req); err != nil {
-		return nil, err
-	}
-	input, err := toCBOR(orNull(req.Input))
+	req, input, err := cborInput(request)
 	if err != nil {
 		return nil, err
 	}
@@ -66,11 +62,7 @@ func (r stateRuntime) Run(ctx context.Context, inst component.Instance, action A
 	if action != ActInvoke {
 		return nil, unknownAction(r, action)
 	}
-	var req invocation
-	if err := read(request, &req); err != nil {
-		return nil, err
-	}
-	input, err := toCBOR(orNull(req.Input))
+	_, input, err := cborInput(request)
 	if err != nil {
 		return nil, err
 	}

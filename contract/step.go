@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/greentic-ai/greentic-provision/component"
+	"github.com/greentic-ai/greentic-provision/internal/hostile"
 )
 
 const (
@@ -60,7 +61,7 @@ func failure(v component.Value) error {
 			if len(code) > maxCode {
 				code = CodeTooLong
 			}
-			return &GuestError{Code: code, Message: clip(message, maxMessage)}
+			return &GuestError{Code: code, Message: hostile.Clip(message, maxMessage)}
 		}
 	}
 	return fmt.Errorf("the engine gave %T for a failure record", v)
@@ -76,16 +77,4 @@ func response[T string | []byte](out T, maxOutput int) ([]byte, error) {
 		return nil, &GuestError{Code: CodeOutputNotUTF8, Message: "the response is not UTF-8 text"}
 	}
 	return b, nil
-}
-
-// clip cuts hostile text to max bytes, between characters, and shows it: whoever
-// takes secrets out of the text has to know that half of one may stand at its end.
-func clip(s string, max int) string {
-	if len(s) <= max {
-		return s
-	}
-	for max > 0 && !utf8.RuneStart(s[max]) {
-		max--
-	}
-	return s[:max] + "…"
 }

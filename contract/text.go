@@ -8,9 +8,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxDepth bounds the nesting of what crosses from a guest, and of what goes to
-// one as CBOR: that of all JSON which this program reads (plan.MaxDepth).
-const maxDepth = 64
+// maxDepth bounds the nesting of what crosses from a guest: that of all JSON which
+// this program reads (plan.MaxDepth). requestDepth is for what goes to one as CBOR:
+// the request of a step has what the steps before it said inside.
+const (
+	maxDepth     = 64
+	requestDepth = 2 * maxDepth
+)
 
 // writer builds a response of at most max bytes. What comes after the first byte
 // too much is counted and dropped, so that a response is never larger in memory

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/greentic-ai/greentic-provision/contract"
 	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/pack"
 	"github.com/greentic-ai/greentic-provision/plan"
@@ -32,23 +31,17 @@ type Examination struct {
 
 // ExaminedComponent is what one binary is by its own types.
 type ExaminedComponent struct {
-	Path      string             `json:"path"`
-	ID        string             `json:"id,omitempty"`
-	Verdict   limits.Verdict     `json:"verdict"`
-	Detail    string             `json:"detail,omitempty"`
-	Contracts []ExaminedContract `json:"contracts"`
-	Imports   []string           `json:"imports"`
-	Exports   []string           `json:"exports"`
+	Path      string         `json:"path"`
+	ID        string         `json:"id,omitempty"`
+	Verdict   limits.Verdict `json:"verdict"`
+	Detail    string         `json:"detail,omitempty"`
+	Contracts []Spoken       `json:"contracts"`
+	Imports   []string       `json:"imports"`
+	Exports   []string       `json:"exports"`
 	// Capabilities are those that it imports, Undeclared those of them that neither
 	// the manifest nor its own says it needs.
 	Capabilities []string `json:"capabilities"`
 	Undeclared   []string `json:"undeclared"`
-}
-
-// ExaminedContract is a contract that a binary speaks.
-type ExaminedContract struct {
-	Name    string            `json:"name"`
-	Actions []contract.Action `json:"actions"`
 }
 
 // Examine looks at every way of a pack and every component of them, and asks for
@@ -105,11 +98,8 @@ func Examine(ctx context.Context, cfg Config) (*Examination, error) {
 
 func describe(bp *pack.Blueprint, c pack.Component, e Examined) ExaminedComponent {
 	x := ExaminedComponent{Path: c.Path, ID: c.ID, Verdict: e.Verdict, Detail: e.Detail,
-		Contracts: []ExaminedContract{}, Imports: nonNil(e.Imports), Exports: nonNil(e.Exports),
+		Contracts: nonNil(e.Contracts), Imports: nonNil(e.Imports), Exports: nonNil(e.Exports),
 		Capabilities: Capabilities(e.Imports), Undeclared: []string{}}
-	for _, s := range e.Contracts {
-		x.Contracts = append(x.Contracts, ExaminedContract(s))
-	}
 	said := declaredCapabilities(bp, c.ID)
 	for _, name := range x.Capabilities {
 		if c.ID != "" && !slices.Contains(said, name) {
@@ -164,7 +154,7 @@ func declaredCapabilities(bp *pack.Blueprint, id string) []string {
 		if d.ID != id {
 			continue
 		}
-		doc, _ := decode(d.Capabilities).(map[string]any)
+		doc, _ := plan.Tree(d.Capabilities).(map[string]any)
 		for group, prefix := range map[string]string{"host": "", "wasi": "wasi."} {
 			members, _ := doc[group].(map[string]any)
 			for name, v := range members {

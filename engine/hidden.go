@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/greentic-ai/greentic-provision/internal/hostile"
 	"github.com/greentic-ai/greentic-provision/plan"
 )
 
@@ -35,7 +36,7 @@ func hidden(p plan.Plan, all, operators *plan.Scrubber) []plan.Diagnostic {
 		for _, v := range given {
 			hit = hit || !bytes.Equal(all.ScrubJSON(v), nobody.ScrubJSON(v))
 		}
-		switch target = bound(all.Target(target), maxPath); {
+		switch target = hostile.Clip(all.Target(target), maxPath); {
 		case declared:
 			errs = append(errs, target)
 		case hit:

@@ -112,7 +112,7 @@ func (q *interview) say(ctx context.Context, st *stage, action contract.Action, 
 	}
 	if action != contract.ActApplyAnswers && refused(v) {
 		// "unsupported op: qa-spec", in the words of schema-core.
-		doc, _ := decode(v).(map[string]any)
+		doc, _ := plan.Tree(v).(map[string]any)
 		st.Verdict, st.Observer = limits.GuestError, limits.ByWorker
 		st.report(q.refused(st.StepResult, first(doc, "error", "message")))
 		return nil, nil
@@ -257,7 +257,7 @@ func (q *interview) prefill() {
 	if q.mode != ModeUpdate {
 		return
 	}
-	current, _ := decode(q.current).(map[string]any)
+	current, _ := plan.Tree(q.current).(map[string]any)
 	for i := range q.form.Questions {
 		question := &q.form.Questions[i]
 		v, exists := current[question.ID]
@@ -304,7 +304,7 @@ func (q *interview) offerBaseURL() {
 func secretsOf(component, setup *qa.Form, answers json.RawMessage) *qa.Form {
 	f := &qa.Form{}
 	// What the operator gives as a secret is one.
-	given, _ := decode(answers).(map[string]any)
+	given, _ := plan.Tree(answers).(map[string]any)
 	section, _ := given["secrets"].(map[string]any)
 	for _, question := range component.Questions {
 		if _, ok := section[question.ID]; ok {
@@ -329,7 +329,7 @@ func secretsOf(component, setup *qa.Form, answers json.RawMessage) *qa.Form {
 // knows.
 func (q *interview) learnSecrets() {
 	q.learn(q.classifier)
-	fields, _ := decode(q.answers).(map[string]any)
+	fields, _ := plan.Tree(q.answers).(map[string]any)
 	for _, question := range q.form.Questions {
 		switch v := raw(fields[question.ID]); {
 		case !question.Secret:
@@ -345,7 +345,7 @@ func (q *interview) learnSecrets() {
 // currentConfig is the configuration that exists, with its secrets: a component
 // that updates its own configuration gets it whole. null without a state.
 func (q *interview) currentConfig() json.RawMessage {
-	state, _ := decode(q.Inputs.ExistingState).(map[string]any)
+	state, _ := plan.Tree(q.Inputs.ExistingState).(map[string]any)
 	config, _ := state["config"].(map[string]any)
 	if config == nil && len(q.Secrets) == 0 {
 		return json.RawMessage("null")
@@ -423,6 +423,13 @@ func (q *interview) result(ctx context.Context, st *stage) (json.RawMessage, err
 	if err != nil {
 		q.unreadable(st, err)
 		return nil, nil
+	}
+	if !result.OK { // it gives no plan, and may give its reasons
+		for field, v := range result.Config {
+			if q.classifier.IsSecret(field) {
+				q.guests = append(q.guests, plan.Values(v)...)
+			}
+		}
 	}
 	_, ingress := q.Blueprint.Extensions[extensionIngress]
 	return result.Response(qa.Circumstances{

@@ -663,3 +663,40 @@ func TestInterviewUntil(t *testing.T) {
 		}
 	}
 }
+
+// TestRejectionsTellNoSecrets: what a component makes of answers that it rejects is
+// in no plan, and no less a secret.
+func TestRejectionsTellNoSecrets(t *testing.T) {
+	res, _ := runHarbour(t, harbour{contract.ActApplyAnswers: `{"ok": false, "config": {"gate": "minted-by-it"}, "error": "minted-by-it did not work"}`}, nil)
+	if b := string(raw(res)); res.ExitCode != ExitDiagnostics || strings.Contains(b, "minted-by-it") {
+		t.Errorf("exit code %d, %s", res.ExitCode, b)
+	}
+}
+
+// TestColumnsTellNoSecrets: a table has questions of its own.
+func TestColumnsTellNoSecrets(t *testing.T) {
+	res, _ := runHarbour(t, harbour{contract.ActQASpec: `{"questions": [{"id": "berths", "kind": "table", "columns": [
+		{"key": "pier", "title": "hunter2-host", "help": "hunter2-host", "default": "hunter2-host", "choices": [{"value": "a", "title": "hunter2-host"}]}]}]}`},
+		func(_ *Config, s *script) { s.secrets = []string{"hunter2-host"} })
+	if b := string(res.Form.JSON()); res.ExitCode != ExitOK || len(res.Form.Questions[0].Columns) != 1 || strings.Contains(b, "hunter2-host") {
+		t.Errorf("exit code %d, %s", res.ExitCode, b)
+	}
+}
+
+// TestScrubbersAreKept: a pack may declare so many secrets that one takes a second.
+func TestScrubbersAreKept(t *testing.T) {
+	s := newScript()
+	r := &run{Config: config(s)}
+	first := r.scrubber()
+	if r.scrubber() != first {
+		t.Error("the second is another for the same secrets")
+	}
+	r.guests = append(r.guests, "declared-just-now")
+	if got := r.scrubber().Scrub("it is declared-just-now"); got != "it is [redacted]" {
+		t.Error(got)
+	}
+	s.secrets = append(s.secrets, "seen-by-the-host")
+	if got := r.scrubber().Scrub("it is seen-by-the-host"); got != "it is [redacted]" {
+		t.Error(got)
+	}
+}

@@ -1,11 +1,11 @@
 package engine
 
 import (
-	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
 
+	"github.com/greentic-ai/greentic-provision/internal/hostile"
 	"github.com/greentic-ai/greentic-provision/plan"
 	"github.com/greentic-ai/greentic-provision/qa"
 )
@@ -46,11 +46,11 @@ const (
 // and in objects that have an id or name and a type or kind, the form of
 // setup.yaml. An id counts once, where it comes first. res must come from Run.
 func OpenQuestions(res *Result) []Question {
-	answers, _ := decode(res.answers).(map[string]any)
+	answers, _ := plan.Tree(res.answers).(map[string]any)
 	var found []Question
 	seen := map[string]bool{}
 	for _, sr := range res.StepResults {
-		eachQuestion(decode(sr.Output.Questions), func(id, kind string, m map[string]any) {
+		eachQuestion(plan.Tree(sr.Output.Questions), func(id, kind string, m map[string]any) {
 			if seen[id] {
 				return
 			}
@@ -66,9 +66,9 @@ func OpenQuestions(res *Result) []Question {
 // passwordAnswers gives the values that answer questions whose type says that the
 // answer is a secret, wherever OpenQuestions would find them.
 func passwordAnswers(questions, answers json.RawMessage) []string {
-	given, _ := decode(answers).(map[string]any)
+	given, _ := plan.Tree(answers).(map[string]any)
 	var values []string
-	eachQuestion(decode(questions), func(id, kind string, m map[string]any) {
+	eachQuestion(plan.Tree(questions), func(id, kind string, m map[string]any) {
 		if secretQuestion(kind, m) {
 			for _, a := range answersTo(given, id) {
 				values = append(values, plan.Values(raw(a))...)
@@ -76,17 +76,6 @@ func passwordAnswers(questions, answers json.RawMessage) []string {
 		}
 	})
 	return values
-}
-
-// decode reads JSON that plan.Read has let through; numbers keep their text.
-func decode(v json.RawMessage) any {
-	d := json.NewDecoder(bytes.NewReader(v))
-	d.UseNumber()
-	var doc any
-	if d.Decode(&doc) != nil {
-		return nil
-	}
-	return doc
 }
 
 // holders are members of cards and forms that hold others, in reading order.
@@ -134,10 +123,10 @@ func secretQuestion(kind string, m map[string]any) bool {
 
 func question(step plan.Step, id, kind string, m map[string]any) Question {
 	q := Question{
-		Step: step, ID: id, Type: bound(kind, maxName),
-		Label:    bound(first(m, "label", "title", "prompt", "question", "text", "placeholder"), maxLabel),
+		Step: step, ID: id, Type: hostile.Clip(kind, maxName),
+		Label:    hostile.Clip(first(m, "label", "title", "prompt", "question", "text", "placeholder"), maxLabel),
 		Required: m["isRequired"] == true || m["required"] == true,
-		Default:  bound(scalar(m["value"], m["default"]), maxLabel),
+		Default:  hostile.Clip(scalar(m["value"], m["default"]), maxLabel),
 	}
 	if secretQuestion(kind, m) {
 		q.Type = "password"
@@ -146,9 +135,9 @@ func question(step plan.Step, id, kind string, m map[string]any) Question {
 	for _, c := range choices[:min(len(choices), maxChoices)] {
 		switch c := c.(type) {
 		case map[string]any:
-			q.Choices = append(q.Choices, Choice{Title: bound(first(c, "title", "label", "value"), maxLabel), Value: bound(scalar(c["value"]), maxLabel)})
+			q.Choices = append(q.Choices, Choice{Title: hostile.Clip(first(c, "title", "label", "value"), maxLabel), Value: hostile.Clip(scalar(c["value"]), maxLabel)})
 		case string:
-			q.Choices = append(q.Choices, Choice{Title: bound(c, maxLabel), Value: bound(c, maxLabel)})
+			q.Choices = append(q.Choices, Choice{Title: hostile.Clip(c, maxLabel), Value: hostile.Clip(c, maxLabel)})
 		}
 	}
 	return q
@@ -163,7 +152,7 @@ func formOf(questions json.RawMessage) *qa.Form {
 	}
 	f := &qa.Form{Mode: ModeSetup}
 	seen := map[string]bool{}
-	eachQuestion(decode(questions), func(id, kind string, m map[string]any) {
+	eachQuestion(plan.Tree(questions), func(id, kind string, m map[string]any) {
 		if seen[id] || len(f.Questions) == qa.MaxQuestions {
 			return
 		}

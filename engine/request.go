@@ -12,7 +12,8 @@ import (
 )
 
 // RequestContract names the shape of requests and responses. It is not the name
-// of the interface that a guest exports: both contracts carry this JSON.
+// of the interface that a guest exports: every contract that runs
+// steps carries this JSON.
 const RequestContract = "greentic:provision-step@1.0.0"
 
 // request is what a step is given; docs/contract.md describes it. It is what

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/greentic-ai/greentic-provision/internal/hostile"
 	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/pack"
 	"github.com/greentic-ai/greentic-provision/plan"
@@ -116,17 +117,6 @@ const (
 	maxName    = 256
 )
 
-// bound cuts s between characters.
-func bound(s string, max int) string {
-	if len(s) <= max {
-		return s
-	}
-	for max > 0 && !utf8.RuneStart(s[max]) {
-		max--
-	}
-	return s[:max] + "…"
-}
-
 // scrubOutput takes secrets out of what a step said.
 func scrubOutput(s *plan.Scrubber, o StepOutput) StepOutput {
 	return StepOutput{
@@ -152,7 +142,7 @@ func scrubDiagnostics(s *plan.Scrubber, ds []plan.Diagnostic) []plan.Diagnostic 
 	out := s.Diagnostics(ds)
 	for i := range out {
 		d := &out[i]
-		d.Message, d.Hint, d.Path = bound(d.Message, maxMessage), bound(d.Hint, maxMessage), bound(d.Path, maxPath)
+		d.Message, d.Hint, d.Path = hostile.Clip(d.Message, maxMessage), hostile.Clip(d.Hint, maxMessage), hostile.Clip(d.Path, maxPath)
 	}
 	if out == nil {
 		out = []plan.Diagnostic{}
@@ -164,7 +154,7 @@ func scrubDiagnostics(s *plan.Scrubber, ds []plan.Diagnostic) []plan.Diagnostic 
 // computed (digests, sizes, verdicts) and what the pack says of itself stay:
 // neither can know a secret, and a short secret may occur in them by chance.
 func (r *Result) scrub(s *plan.Scrubber) {
-	text := func(t string, max int) string { return bound(s.Scrub(t), max) }
+	text := func(t string, max int) string { return hostile.Clip(s.Scrub(t), max) }
 	optional := func(t *string) *string {
 		if t == nil {
 			return nil
@@ -186,8 +176,8 @@ func (r *Result) scrub(s *plan.Scrubber) {
 	for i := range r.StepResults {
 		sr := &r.StepResults[i]
 		sr.Output = scrubOutput(s, sr.Output)
-		sr.Contract, sr.Node, sr.Operation = text(sr.Contract, maxName), bound(sr.Node, maxName), text(sr.Operation, maxName)
-		if sr.Component.Path = bound(sr.Component.Path, maxPath); sr.Component.SHA256 == "" {
+		sr.Contract, sr.Node, sr.Operation = text(sr.Contract, maxName), hostile.Clip(sr.Node, maxName), text(sr.Operation, maxName)
+		if sr.Component.Path = hostile.Clip(sr.Component.Path, maxPath); sr.Component.SHA256 == "" {
 			sr.Component.Path = text(sr.Component.Path, maxPath) // what a template of a flow names
 		}
 		logs := make([]LogLine, len(sr.Logs))
@@ -205,8 +195,12 @@ func scrubForm(s *plan.Scrubber, f *qa.Form) {
 		return
 	}
 	f.Title, f.Description = s.Scrub(f.Title), s.Scrub(f.Description)
-	for i := range f.Questions {
-		q := &f.Questions[i]
+	scrubQuestions(s, f.Questions)
+}
+
+func scrubQuestions(s *plan.Scrubber, questions []qa.Question) {
+	for i := range questions {
+		q := &questions[i]
 		for _, t := range []*string{&q.Label, &q.Help, &q.Placeholder, &q.Group, &q.Error, &q.DocsURL} {
 			*t = s.Scrub(*t)
 		}
@@ -215,5 +209,7 @@ func scrubForm(s *plan.Scrubber, f *qa.Form) {
 		for j := range q.Choices {
 			q.Choices[j].Title = s.Scrub(q.Choices[j].Title)
 		}
+		q.Columns = slices.Clone(q.Columns)
+		scrubQuestions(s, q.Columns) // which have none themselves
 	}
 }

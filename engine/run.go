@@ -158,11 +158,18 @@ type run struct {
 	// declared. What steps declared in host calls is the host's to know.
 	operators, guests []string
 	examined          map[int]Examined // by component
+	made              *plan.Scrubber   // for the secrets of
+	madeFor           []string
 }
 
-// scrubber knows every secret seen so far.
+// scrubber knows every secret seen so far. It is kept until there are others: a
+// guest may declare tens of thousands, and then one takes a second to make.
 func (r *run) scrubber() *plan.Scrubber {
-	return plan.NewScrubber(slices.Concat(r.Host.Secrets(), r.operators, r.guests)...)
+	secrets := slices.Concat(r.Host.Secrets(), r.operators, r.guests)
+	if r.made == nil || !slices.Equal(secrets, r.madeFor) {
+		r.made, r.madeFor = plan.NewScrubber(secrets...), secrets
+	}
+	return r.made
 }
 
 // learn makes what the operator gave known as secret where the pack says that it
@@ -170,7 +177,7 @@ func (r *run) scrubber() *plan.Scrubber {
 // secrets, count without a pack's word.
 func (r *run) learn(c *qa.Classifier) {
 	for _, doc := range []json.RawMessage{r.Inputs.Answers, r.Inputs.ExistingState} {
-		r.operators = append(r.operators, secretsIn(decode(doc), "", c)...)
+		r.operators = append(r.operators, secretsIn(plan.Tree(doc), "", c)...)
 	}
 }
 

@@ -43,8 +43,8 @@ type Examined struct {
 
 // Spoken is a contract that a component speaks.
 type Spoken struct {
-	Name    string
-	Actions []contract.Action
+	Name    string            `json:"name"`
+	Actions []contract.Action `json:"actions"`
 }
 
 // Does gives the name of the contract by which an action is done.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/greentic-ai/greentic-provision/internal/hostile"
 	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/plan"
 )
@@ -122,7 +123,7 @@ var notStarted = map[limits.Verdict]ending{
 func where(sr StepResult) string {
 	switch {
 	case sr.Node != "":
-		return fmt.Sprintf("the %s step (node %s, operation %s of %s)", sr.Step, bound(sr.Node, maxName), bound(cmp.Or(sr.Operation, "none"), maxName), bound(sr.Component.Path, maxName))
+		return fmt.Sprintf("the %s step (node %s, operation %s of %s)", sr.Step, hostile.Clip(sr.Node, maxName), hostile.Clip(cmp.Or(sr.Operation, "none"), maxName), hostile.Clip(sr.Component.Path, maxName))
 	case sr.Component.Path == "":
 		return fmt.Sprintf("the %s step", sr.Step)
 	}
@@ -142,7 +143,7 @@ func (r *run) stopped(sr StepResult, reply Reply) plan.Diagnostic {
 	var msg strings.Builder
 	fmt.Fprintf(&msg, "%s %s", where(sr), e.what)
 	if reply.Signal != "" {
-		signal := bound(r.scrubber().Scrub(reply.Signal), 64)
+		signal := hostile.Clip(r.scrubber().Scrub(reply.Signal), 64)
 		fmt.Fprintf(&msg, ", by %s", signal)
 		data["signal"] = signal
 	}
@@ -156,7 +157,7 @@ func (r *run) stopped(sr StepResult, reply Reply) plan.Diagnostic {
 		data["limits"] = ls
 	}
 	if reply.Detail != "" {
-		msg.WriteString(": " + scrubLine(r.scrubber(), bound(reply.Detail, maxDetail), maxDetail))
+		msg.WriteString(": " + scrubLine(r.scrubber(), hostile.Clip(reply.Detail, maxDetail), maxDetail))
 	}
 	return plan.Diagnostic{Severity: plan.Error, Code: e.code, Message: msg.String(), Path: sr.Component.Path, Hint: e.hint, Data: raw(data)}
 }
@@ -164,7 +165,7 @@ func (r *run) stopped(sr StepResult, reply Reply) plan.Diagnostic {
 func facts(sr StepResult) map[string]any {
 	f := map[string]any{"step": sr.Step, "verdict": sr.Verdict, "observer": sr.Observer}
 	if sr.Node != "" {
-		f["node"], f["operation"] = bound(sr.Node, maxName), bound(sr.Operation, maxName)
+		f["node"], f["operation"] = hostile.Clip(sr.Node, maxName), hostile.Clip(sr.Operation, maxName)
 	}
 	return f
 }
@@ -197,7 +198,7 @@ func (r *run) malformed(sr StepResult, err error) plan.Diagnostic {
 func (r *run) refused(sr StepResult, message string) plan.Diagnostic {
 	reason := "it gave no reason"
 	if message != "" {
-		reason = bound(r.scrubber().Scrub(message), maxMessage)
+		reason = hostile.Clip(r.scrubber().Scrub(message), maxMessage)
 	}
 	return plan.Diagnostic{Severity: plan.Error, Code: "STEP_FAILED", Path: sr.Component.Path,
 		Message: fmt.Sprintf("%s says that it failed: %s", where(sr), reason),

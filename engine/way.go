@@ -110,7 +110,8 @@ func choose(ctx context.Context, bp *pack.Blueprint, runner StepRunner, via pack
 		Hint: "pack inspect shows every way and what it lacks"}
 }
 
-// examine looks at the components of a way, which was asked for or not. why says why the way is not possible.
+// examine looks at the components of a way, which was asked for or not. why says why
+// the way is not possible.
 func (c *Chosen) examine(ctx context.Context, runner StepRunner, bp *pack.Blueprint, way pack.Way, name string, asked bool) (why string, err error) {
 	look := func(component int) (Examined, error) {
 		if component < 0 {

@@ -20,7 +20,7 @@ type templateNode struct {
 	params   []string // as |value key|
 	body     template
 	inverse  template
-	reported string // how to name the tag
+	reported string // how to name the tag: its beginning, for a loop may name it a million times
 }
 
 // expression is a path as tags have it.
@@ -125,7 +125,7 @@ func parseTemplate(s string) (template, *Error) {
 			if err != nil {
 				return nil, err
 			}
-			now = append(now, templateNode{expr: expr, reported: t.s})
+			now = append(now, templateNode{expr: expr, reported: hostile.Cut(t.s, hostile.MaxShown+1)})
 		}
 	}
 	if len(stack) > 0 {

@@ -83,38 +83,6 @@ func text(b json.RawMessage) (string, bool) {
 // absent says that a member is not there or null.
 func absent(b json.RawMessage) bool { return len(b) == 0 || string(b) == "null" }
 
-// kind names the type of a JSON value for people.
-func kind(b json.RawMessage) string {
-	if len(b) == 0 {
-		return "nothing"
-	}
-	switch b[0] {
-	case '{':
-		return "an object"
-	case '[':
-		return "an array"
-	case '"':
-		return "a string"
-	case 't', 'f':
-		return "a boolean"
-	case 'n':
-		return "null"
-	}
-	return "a number"
-}
-
-// tree takes JSON apart that plan.Read has given: nil, bool, string, json.Number,
-// []any, map[string]any.
-func tree(b json.RawMessage) any {
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		panic("flow: " + err.Error()) // plan.Read checked it
-	}
-	return v
-}
-
 // countValues is how many values canonical JSON holds, keys not counted.
 func countValues(b json.RawMessage) int {
 	n, quoted := 1, false

@@ -145,7 +145,7 @@ func (r *run) render(root map[string]any, inv Invocation, v json.RawMessage, poi
 		warn: func(at, expression string) {
 			r.warn(inv, WarnPathMissing, at, "mapping "+hostile.Quote(at)+": "+hostile.Quote(expression)+" names nothing that there is; it became an empty string")
 		}}
-	if err := t.render(tree(v)); err != nil {
+	if err := t.render(plan.Tree(v)); err != nil {
 		return nil, err
 	}
 	out, err := plan.Read(t.out)
@@ -256,7 +256,7 @@ func (r *run) output(raw json.RawMessage) (outcome, error) {
 	}
 	r.bytes -= len(out)
 	r.values -= n
-	return outcome{out: out, value: tree(out), status: "ok"}, nil
+	return outcome{out: out, value: plan.Tree(out), status: "ok"}, nil
 }
 
 // failure says what a component reported with "ok": false. The error is an object
@@ -311,7 +311,7 @@ func (r *run) control(f *frame, inv Invocation, o *outcome) error {
 	action, hasAction := text(c["action"])
 	switch {
 	case c == nil:
-		return refuse(CodeControl, "greentic_control must be an object, found %s", kind(raw))
+		return refuse(CodeControl, "greentic_control must be an object, found %s", plan.Kind(raw))
 	case string(c["v"]) != "1":
 		return refuse(CodeControl, `greentic_control has no "v": 1`)
 	case !hasAction || action != "jump" && action != "respond":
@@ -322,7 +322,7 @@ func (r *run) control(f *frame, inv Invocation, o *outcome) error {
 		}
 		response := map[string]json.RawMessage{"text": nil, "card_cbor": nil, "needs_user": nil}
 		for name, want := range map[string]string{"text": "a string", "card_cbor": "an array", "needs_user": "a boolean"} {
-			if response[name] = c[name]; kind(c[name]) != want {
+			if response[name] = c[name]; plan.Kind(c[name]) != want {
 				response[name] = json.RawMessage("null")
 			}
 		}
@@ -358,9 +358,9 @@ func (r *run) control(f *frame, inv Invocation, o *outcome) error {
 	if p := c["payload"]; !absent(p) {
 		o.out = p
 	}
-	o.value = tree(o.out)
+	o.value = plan.Tree(o.out)
 	if h := c["hints"]; !absent(h) {
-		o.meta = tree(h)
+		o.meta = plan.Tree(h)
 	}
 	f.input = o.value
 	o.next = &to
@@ -406,7 +406,7 @@ func (r *run) store(kind string, top map[string]json.RawMessage) (outcome, error
 	if kind == stateSet {
 		value := any(nil)
 		if v, ok := top["value"]; ok {
-			value = tree(v)
+			value = plan.Tree(v)
 		}
 		r.state[key] = value
 		result["value"] = value
@@ -462,7 +462,7 @@ func (r *run) provider(ctx context.Context, f *frame, inv *Invocation, mapping m
 		inv.Input = v
 	}
 	if m, ok := maps["in_map"]; ok {
-		if inv.Input, err = r.render(within(tree(inv.Input)), *inv, m, true); err != nil {
+		if inv.Input, err = r.render(within(plan.Tree(inv.Input)), *inv, m, true); err != nil {
 			return outcome{}, err
 		}
 	}

@@ -36,7 +36,7 @@ func ParseJSON(b []byte) (*Graph, error) {
 	if !isMap {
 		elements, ok := elements(top["nodes"])
 		if !ok {
-			return nil, within(g.ID, refuse(CodeShape, "nodes must be an object or an array, found %s", kind(top["nodes"])))
+			return nil, within(g.ID, refuse(CodeShape, "nodes must be an object or an array, found %s", plan.Kind(top["nodes"])))
 		}
 		for _, e := range elements {
 			list = append(list, member{value: e})
@@ -72,7 +72,7 @@ func identifier(what string, b json.RawMessage) (string, *Error) {
 	id, ok := text(b)
 	switch {
 	case !ok:
-		return "", refuse(CodeShape, "the id of %s must be a string, found %s", what, kind(b))
+		return "", refuse(CodeShape, "the id of %s must be a string, found %s", what, plan.Kind(b))
 	case id == "" || len(id) > MaxID:
 		return "", refuse(CodeShape, "the id of %s must have 1 to %d bytes", what, MaxID)
 	}
@@ -87,7 +87,7 @@ func flowKind(b json.RawMessage) (string, *Error) {
 	}
 	switch k, ok := text(b); {
 	case !ok:
-		return "", refuse(CodeShape, "the kind of the flow must be a string, found %s", kind(b))
+		return "", refuse(CodeShape, "the kind of the flow must be a string, found %s", plan.Kind(b))
 	case k == "events":
 		return "event", nil
 	case k == "messaging" || k == "event" || k == "component-config" || k == "job" || k == "http":
@@ -103,7 +103,7 @@ func entrypoints(b json.RawMessage) (map[string]json.RawMessage, *Error) {
 	}
 	m := object(b)
 	if m == nil {
-		return nil, refuse(CodeShape, "entrypoints must be an object, found %s", kind(b))
+		return nil, refuse(CodeShape, "entrypoints must be an object, found %s", plan.Kind(b))
 	}
 	for name, v := range m {
 		m[name] = reread(v)
@@ -124,7 +124,7 @@ func reread(b json.RawMessage) json.RawMessage {
 func parseNode(e member, named bool) (Node, *Error) {
 	m := object(e.value)
 	if m == nil {
-		return Node{}, refuse(CodeShape, "a node must be an object, found %s", kind(e.value))
+		return Node{}, refuse(CodeShape, "a node must be an object, found %s", plan.Kind(e.value))
 	}
 	id := m["id"]
 	if named && absent(id) {
@@ -148,14 +148,14 @@ func parseNode(e member, named bool) (Node, *Error) {
 	if op := component["operation"]; !absent(op) {
 		var ok bool
 		if n.Operation, ok = text(op); !ok {
-			return n, refuse(CodeShape, "the operation must be a string, found %s", kind(op))
+			return n, refuse(CodeShape, "the operation must be a string, found %s", plan.Kind(op))
 		}
 	}
 	n.Mapping = json.RawMessage("{}")
 	if in := m["input"]; !absent(in) {
 		input := object(in)
 		if input == nil {
-			return n, refuse(CodeShape, "input must be an object, found %s", kind(in))
+			return n, refuse(CodeShape, "input must be an object, found %s", plan.Kind(in))
 		}
 		if v, ok := input["mapping"]; ok {
 			n.Mapping = reread(v)
@@ -183,7 +183,7 @@ func parseRouting(b json.RawMessage) (Routing, *Error) {
 	}
 	list, ok := members(b)
 	if !ok || len(list) != 1 {
-		return Routing{}, refuse(CodeShape, "the routing must be a word or an object with one member, found %s", kind(b))
+		return Routing{}, refuse(CodeShape, "the routing must be a word or an object with one member, found %s", plan.Kind(b))
 	}
 	name, value := list[0].name, list[0].value
 	switch name {
@@ -201,14 +201,14 @@ func parseRouting(b json.RawMessage) (Routing, *Error) {
 func parseBranch(b json.RawMessage) (Routing, *Error) {
 	m := object(b)
 	if m == nil {
-		return Routing{}, refuse(CodeShape, "a branch must be an object, found %s", kind(b))
+		return Routing{}, refuse(CodeShape, "a branch must be an object, found %s", plan.Kind(b))
 	}
 	r := Routing{Kind: RouteBranch, OnStatus: map[string]string{}}
 	var err *Error
 	if v := m["on_status"]; !absent(v) {
 		routes, ok := members(v)
 		if !ok {
-			return r, refuse(CodeShape, "on_status must be an object, found %s", kind(v))
+			return r, refuse(CodeShape, "on_status must be an object, found %s", plan.Kind(v))
 		}
 		for _, e := range routes {
 			if r.OnStatus[e.name], err = identifier("a node in on_status", e.value); err != nil {

@@ -355,3 +355,9 @@ func checkGraph(t testing.TB, g *flow.Graph) {
 		}
 	}
 }
+
+// At each tab in quotes the scanner looks through the rest of the line.
+func TestTabsAreBounded(t *testing.T) {
+	_, err := flow.ParseYGTC([]byte(`id: "` + strings.Repeat("a", 3<<20) + strings.Repeat("\t", 50_000) + `x"`))
+	wantCode(t, err, flow.CodeSize, "tabs")
+}

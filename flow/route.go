@@ -57,7 +57,7 @@ func (f *frame) custom(raw json.RawMessage, o outcome, verdict string) (next, *E
 	if err != nil {
 		return next{}, err
 	}
-	var seen map[string]any
+	var seen *sight
 	for _, route := range list {
 		if route.onMessage || route.status != nil && *route.status != o.status && *route.status != verdict {
 			continue
@@ -67,7 +67,7 @@ func (f *frame) custom(raw json.RawMessage, o outcome, verdict string) (next, *E
 		}
 		if route.condition != nil {
 			if seen == nil {
-				seen = f.routing(o)
+				seen = &sight{values: f.routing(o), texts: map[string]string{}}
 			}
 			holds, err := condition(*route.condition, seen)
 			switch {
@@ -102,13 +102,13 @@ type route struct {
 func readRoutes(raw json.RawMessage) ([]route, *Error) {
 	list, ok := elements(raw)
 	if !ok {
-		return nil, refuse(CodeRouting, "the routing must be an array of routes, found %s", kind(raw))
+		return nil, refuse(CodeRouting, "the routing must be an array of routes, found %s", plan.Kind(raw))
 	}
 	routes := make([]route, len(list))
 	for i, e := range list {
 		m, ok := members(e)
 		if !ok {
-			return nil, refuse(CodeRouting, "route %d must be an object, found %s", i, kind(e))
+			return nil, refuse(CodeRouting, "route %d must be an object, found %s", i, plan.Kind(e))
 		}
 		r := &routes[i]
 		for _, field := range m {
@@ -133,7 +133,7 @@ func readRoutes(raw json.RawMessage) ([]route, *Error) {
 			case name == "on_message" && isBool:
 				r.onMessage = isTrue
 			case name == "to" || name == "status" || name == "condition" || name == "out" || name == "reply" || name == "on_message":
-				return nil, refuse(CodeRouting, "%s of route %d must not be %s", hostile.Quote(name), i, kind(v))
+				return nil, refuse(CodeRouting, "%s of route %d must not be %s", hostile.Quote(name), i, plan.Kind(v))
 			}
 		}
 	}
@@ -173,10 +173,34 @@ func (f *frame) routing(o outcome) map[string]any {
 	return c
 }
 
+// sight is what the conditions of a node see. texts are those of values that were
+// compared: there may be a hundred thousand routes, and each may look at a megabyte.
+type sight struct {
+	values map[string]any
+	texts  map[string]string // by JSON Pointer
+}
+
+// text gives a value as conditions compare it.
+func (s *sight) text(path []string, v any) string {
+	if text, ok := v.(string); ok {
+		return text
+	}
+	key := ""
+	for _, name := range path {
+		key += "/" + pointerEscaper.Replace(name)
+	}
+	text, known := s.texts[key]
+	if !known {
+		text = string(canonical(v))
+		s.texts[key] = text
+	}
+	return text
+}
+
 // condition evaluates path == "text", path != "text" or path. Texts are compared
 // without regard to ASCII case, other values as their JSON; a path that is not
 // there equals nothing. A path alone holds where if would.
-func condition(s string, seen map[string]any) (bool, *Error) {
+func condition(s string, seen *sight) (bool, *Error) {
 	left, right, op := s, "", ""
 	for i := range len(s) - 1 {
 		if two := s[i : i+2]; two == "==" || two == "!=" {
@@ -188,7 +212,7 @@ func condition(s string, seen map[string]any) (bool, *Error) {
 	if !ok {
 		return false, refuse(CodeRouting, `the condition %s is neither path == "text" nor path != "text" nor a path`, hostile.Quote(s))
 	}
-	v, found := lookup(seen, path)
+	v, found := lookup(seen.values, path)
 	if op == "" {
 		return truthy(v), nil
 	}
@@ -198,14 +222,7 @@ func condition(s string, seen map[string]any) (bool, *Error) {
 			break
 		}
 	}
-	equal := false
-	if found {
-		have, ok := v.(string)
-		if !ok {
-			have = string(canonical(v))
-		}
-		equal = equalASCII(have, right)
-	}
+	equal := found && equalASCII(seen.text(path, v), right)
 	return equal == (op == "=="), nil
 }
 

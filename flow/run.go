@@ -104,7 +104,7 @@ func (r *run) flow(ctx context.Context, id string, input json.RawMessage) (json.
 	if err != nil {
 		return nil, err
 	}
-	in := tree(input)
+	in := plan.Tree(input)
 	if in == nil {
 		in = map[string]any{}
 	}

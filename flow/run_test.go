@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -579,4 +580,41 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%d diagnostics, the last %v", len(tr.Diagnostics), last)
 		}
 	})
+}
+
+// allocated is how many bytes f takes, the garbage included.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// A loop names a tag in as many warnings as it has rounds, and a routing may look at
+// one large value a hundred thousand times.
+func TestLargePartsAreNotCopiedInLoops(t *testing.T) {
+	long := strings.Repeat("a.", 50_000) + "a"
+	list := "[" + strings.Repeat("1,", 2000) + "1]"
+	g := parse(t, `{"id":"f","nodes":{"n":{"component":"c","input":{"mapping":{"operation":"o","text":"{{#each in.x}}{{`+long+`}}{{/each}}"}},"routing":"end"}}}`)
+	invoke := answers(nil, map[string]string{"c/o": list})
+	if n := allocated(func() {
+		tr, err := flow.Run(t.Context(), flow.Config{Graphs: graphs(g), Start: "f", Input: json.RawMessage(`{"x":` + list + `}`), Lenient: true, Invoke: invoke})
+		if err != nil || len(tr.Visits) != 1 {
+			t.Error(err)
+		}
+	}); n > 64<<20 {
+		t.Errorf("the template took %d MiB", n>>20)
+	}
+	routes := strings.Repeat(`{"condition":"list == \"x\"","to":"n"},`, 5000) + `{"condition":"this[\"list\"] != x","out":true}`
+	g = parse(t, `{"id":"f","nodes":{"n":{"component":"c","input":{"mapping":{"operation":"o"}},"routing":{"custom":[`+routes+`]}}}}`)
+	invoke = answers(nil, map[string]string{"c/o": `{"list":` + list + `}`})
+	if n := allocated(func() {
+		tr, err := flow.Run(t.Context(), flow.Config{Graphs: graphs(g), Start: "f", Invoke: invoke})
+		if err != nil || len(tr.Visits) != 1 {
+			t.Error(err)
+		}
+	}); n > 32<<20 {
+		t.Errorf("the routing took %d MiB", n>>20)
+	}
 }

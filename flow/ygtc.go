@@ -92,7 +92,7 @@ func compile(top []entry) (*Graph, *Error) {
 	if !absent(version) {
 		var ok bool
 		if schema, ok = index(string(version)); !ok {
-			return g, refuse(CodeShape, "schema_version must be a small number, found %s", kind(version))
+			return g, refuse(CodeShape, "schema_version must be a small number, found %s", plan.Kind(version))
 		}
 	}
 	points, err := read("entrypoints")
@@ -129,7 +129,7 @@ func compile(top []entry) (*Graph, *Error) {
 	}
 	switch s, ok := text(start); {
 	case !absent(start) && !ok:
-		return g, refuse(CodeShape, "start must be a string, found %s", kind(start))
+		return g, refuse(CodeShape, "start must be a string, found %s", plan.Kind(start))
 	case ok && !known[s]:
 		return g, refuse(CodeNodeNotFound, "start is the node %s, which the flow does not have", hostile.Quote(s))
 	case g.Entrypoints["default"] != nil:
@@ -170,7 +170,7 @@ func compileNode(e entry, schema int, known map[string]bool) (Node, *Error) {
 		case "operation":
 			var ok bool
 			if sibling, ok = text(v); !ok {
-				return n, refuse(CodeShape, "operation must be a string, found %s", kind(v))
+				return n, refuse(CodeShape, "operation must be a string, found %s", plan.Kind(v))
 			}
 		case "telemetry", "output", "out_map", "err_map", "retry", "timeout", "when", "annotations", "meta":
 		default:
@@ -317,8 +317,15 @@ func parseYAML(b []byte) (top []entry, wrong *Error) {
 	return top, wrong
 }
 
+// maxTabs bounds tabs times bytes: at each tab in quotes the scanner looks on to the
+// end of the line.
+const maxTabs = 1 << 28
+
 // scan splits text into tokens and refuses what parseYAML must not see.
 func scan(text string) (token.Tokens, *Error) {
+	if strings.Count(text, "\t")*len(text) > maxTabs {
+		return nil, refuse(CodeSize, "YAML: has too many tabs for its size")
+	}
 	// The scanner takes no bound; there are at most two tokens for each of these.
 	marks := 0
 	for i := range len(text) {

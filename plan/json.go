@@ -89,7 +89,7 @@ func ReadObject(b []byte) (json.RawMessage, error) {
 		return nil, err
 	}
 	if v[0] != '{' {
-		return nil, jsonError("", "must be an object, found %s", kind(v))
+		return nil, jsonError("", "must be an object, found %s", Kind(v))
 	}
 	return v, nil
 }
@@ -195,8 +195,20 @@ func number(s string) (canonical, reason string) {
 	return out, ""
 }
 
-// kind names the type of a JSON value for people.
-func kind(v json.RawMessage) string {
+// Tree takes a JSON value apart that Read has given: nil, bool, string, json.Number,
+// []any and map[string]any. What is no JSON, such as nothing, gives nil.
+func Tree(v json.RawMessage) any {
+	d := json.NewDecoder(bytes.NewReader(v))
+	d.UseNumber()
+	var tree any
+	if d.Decode(&tree) != nil {
+		return nil
+	}
+	return tree
+}
+
+// Kind names the type of a JSON value that Read has given, for people: "an object".
+func Kind(v json.RawMessage) string {
 	if len(v) == 0 {
 		return "nothing"
 	}
@@ -220,8 +232,8 @@ func kind(v json.RawMessage) string {
 
 // members calls f for each member of an object, in its order.
 func members(path string, v json.RawMessage, f func(name, path string, v json.RawMessage) error) error {
-	if kind(v) != "an object" {
-		return jsonError(path, "must be an object, found %s", kind(v))
+	if Kind(v) != "an object" {
+		return jsonError(path, "must be an object, found %s", Kind(v))
 	}
 	d := jsontext.NewDecoder(bytes.NewReader(v))
 	if _, err := d.ReadToken(); err != nil {
@@ -248,8 +260,8 @@ var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
 
 // elements calls f for each element of an array.
 func elements(path string, v json.RawMessage, f func(path string, v json.RawMessage) error) error {
-	if kind(v) != "an array" {
-		return jsonError(path, "must be an array, found %s", kind(v))
+	if Kind(v) != "an array" {
+		return jsonError(path, "must be an array, found %s", Kind(v))
 	}
 	d := jsontext.NewDecoder(bytes.NewReader(v))
 	if _, err := d.ReadToken(); err != nil {
@@ -268,8 +280,8 @@ func elements(path string, v json.RawMessage, f func(path string, v json.RawMess
 }
 
 func text(path string, v json.RawMessage) (string, error) {
-	if kind(v) != "a string" {
-		return "", jsonError(path, "must be a string, found %s", kind(v))
+	if Kind(v) != "a string" {
+		return "", jsonError(path, "must be a string, found %s", Kind(v))
 	}
 	return unquote(v), nil
 }
@@ -279,16 +291,16 @@ func optionalText(path string, v json.RawMessage) (*string, error) {
 	if isNull(v) {
 		return nil, nil
 	}
-	if kind(v) != "a string" {
-		return nil, jsonError(path, "must be a string or null, found %s", kind(v))
+	if Kind(v) != "a string" {
+		return nil, jsonError(path, "must be a string or null, found %s", Kind(v))
 	}
 	s := unquote(v)
 	return &s, nil
 }
 
 func boolean(path string, v json.RawMessage) (bool, error) {
-	if kind(v) != "a boolean" {
-		return false, jsonError(path, "must be a boolean, found %s", kind(v))
+	if Kind(v) != "a boolean" {
+		return false, jsonError(path, "must be a boolean, found %s", Kind(v))
 	}
 	return v[0] == 't', nil
 }
@@ -312,7 +324,7 @@ func object(path string, v json.RawMessage) (map[string]json.RawMessage, error) 
 	return m, err
 }
 
-func isNull(v json.RawMessage) bool { return kind(v) == "null" }
+func isNull(v json.RawMessage) bool { return Kind(v) == "null" }
 
 // unquote decodes a string literal that Read has let through.
 func unquote(v json.RawMessage) string {

@@ -16,7 +16,7 @@ import (
 // value that must be seen in a plan should not have such a name. doc must have
 // come from ReadObject; null gives nothing.
 func SecretValues(doc json.RawMessage) []string {
-	if kind(doc) != "an object" {
+	if Kind(doc) != "an object" {
 		return nil
 	}
 	var values []string
@@ -34,7 +34,7 @@ func Values(v json.RawMessage) []string { return appendSecrets(nil, v, true) }
 // appendSecrets adds the values below v: all of them, or those below names that
 // sound secret.
 func appendSecrets(values []string, v json.RawMessage, all bool) []string {
-	switch kind(v) {
+	switch Kind(v) {
 	case "a string":
 		if s := unquote(v); all && s != "" {
 			values = append(values, s)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -195,7 +196,7 @@ func (f *Form) given(answers json.RawMessage) (given, error) {
 	for _, q := range f.Questions {
 		_, answered := g.values[q.ID]
 		if !answered && q.Default != nil && (q.VisibleIf == nil || q.VisibleIf.holds(g.values)) {
-			g.values[q.ID] = decode(q.Default)
+			g.values[q.ID] = plan.Tree(q.Default)
 		}
 	}
 	return g, nil
@@ -306,7 +307,8 @@ func whole(n json.Number) bool {
 //   - ANSWER_MISSING: a question is required and asked, and has no answer;
 //   - ANSWER_KIND: an answer is no number, boolean, …;
 //   - ANSWER_CHOICE: it is none of the choices;
-//   - ANSWER_PATTERN: the pattern does not match it;
+//   - ANSWER_PATTERN: the pattern does not match it, or it is too long to be held
+//     against it;
 //   - ANSWER_RANGE: too small, too large, too short, too long, too few, too many;
 //   - ANSWER_UNKNOWN (a warning): it answers no question; the hint has the nearest;
 //   - ANSWERS_UNREADABLE: the document cannot be read.
@@ -319,6 +321,7 @@ func (f *Form) Check(answers json.RawMessage) []plan.Diagnostic {
 			Hint: "answers are a JSON object, flat or with config and secrets"}}
 	}
 	var ds []plan.Diagnostic
+	m := &matcher{left: maxMatching}
 	for _, q := range f.Questions {
 		v := g.values[q.ID]
 		path := g.paths[q.ID]
@@ -326,7 +329,7 @@ func (f *Form) Check(answers json.RawMessage) []plan.Diagnostic {
 			path = g.places.would(q.ID, q.Secret)
 		}
 		required := q.Required && (q.VisibleIf == nil || q.VisibleIf.holds(g.values))
-		ds = append(ds, check(q, v, required, path)...)
+		ds = append(ds, m.check(q, v, required, path)...)
 	}
 	for i, path := range g.unknown {
 		if i == maxTold {
@@ -355,15 +358,54 @@ func (q Question) Check(answer json.RawMessage) []plan.Diagnostic {
 	}
 	g := given{values: object{}, paths: map[string]string{}}
 	g.set(q, v, "")
-	return check(q, g.values[q.ID], q.Required, pointer("", q.ID))
+	return (&matcher{left: maxMatching}).check(q, g.values[q.ID], q.Required, pointer("", q.ID))
 }
 
 func wrong(q Question, code, path, format string, args ...any) plan.Diagnostic {
 	return plan.Diagnostic{Severity: plan.Error, Code: code, Path: path, Message: "the answer to " + q.ID + " " + fmt.Sprintf(format, args...), Hint: q.Error}
 }
 
+// matcher holds texts against patterns, each compiled once. Both may be a pack's: a
+// default is an answer. left is how much work is left.
+type matcher struct {
+	left     int
+	compiled map[string]pattern
+}
+
+type pattern struct {
+	re    *regexp.Regexp
+	steps int
+}
+
+// wrong says what is wrong with a text, "" where the pattern matches it.
+func (m *matcher) wrong(q Question, s string) string {
+	if q.Pattern == "" {
+		return ""
+	}
+	p, known := m.compiled[q.Pattern]
+	if !known {
+		tree, err := syntax.Parse(q.Pattern, syntax.Perl)
+		if err != nil {
+			return "" // no form of a parser has such
+		}
+		p = pattern{regexp.MustCompile(q.Pattern), steps(tree)}
+		if m.compiled == nil {
+			m.compiled = map[string]pattern{}
+		}
+		m.compiled[q.Pattern] = p
+	}
+	work := p.steps * len(s)
+	if work > m.left {
+		return "is too long to be held against " + q.Pattern
+	}
+	if m.left -= work; !p.re.MatchString(s) {
+		return "must match " + q.Pattern
+	}
+	return ""
+}
+
 // check holds a typed answer, nil for none, against its question.
-func check(q Question, v any, required bool, path string) []plan.Diagnostic {
+func (m *matcher) check(q Question, v any, required bool, path string) []plan.Diagnostic {
 	one := func(code, format string, args ...any) []plan.Diagnostic {
 		return []plan.Diagnostic{wrong(q, code, path, format, args...)}
 	}
@@ -373,7 +415,7 @@ func check(q Question, v any, required bool, path string) []plan.Diagnostic {
 		}
 		return nil
 	}
-	if m, ok := v.(object); ok && m["__greentic_encrypted__"] != nil {
+	if o, ok := v.(object); ok && o["__greentic_encrypted__"] != nil {
 		return one("ANSWER_KIND", "is encrypted by greentic-setup; decrypt it there")
 	}
 	switch q.Kind {
@@ -406,7 +448,7 @@ func check(q Question, v any, required bool, path string) []plan.Diagnostic {
 		}
 		return nil
 	case KindTable:
-		return checkTable(q, v, required, path)
+		return m.checkTable(q, v, required, path)
 	case KindText:
 		if !textual(q, v) {
 			return one("ANSWER_KIND", "must be a text")
@@ -414,8 +456,8 @@ func check(q Question, v any, required bool, path string) []plan.Diagnostic {
 	}
 	switch v := v.(type) {
 	case string:
-		if re, err := regexp.Compile(q.Pattern); err == nil && !re.MatchString(v) {
-			return one("ANSWER_PATTERN", "must match %s", q.Pattern)
+		if why := m.wrong(q, v); why != "" {
+			return one("ANSWER_PATTERN", "%s", why)
 		}
 		n := utf8.RuneCountInString(v)
 		if q.MinLength != nil && n < *q.MinLength {
@@ -466,7 +508,7 @@ func (q Question) oneOf() string {
 	return oneOf(values)
 }
 
-func checkTable(q Question, v any, required bool, path string) []plan.Diagnostic {
+func (m *matcher) checkTable(q Question, v any, required bool, path string) []plan.Diagnostic {
 	rows, ok := v.([]any)
 	if !ok {
 		return []plan.Diagnostic{wrong(q, "ANSWER_KIND", path, "must be a list of rows")}
@@ -489,13 +531,13 @@ func checkTable(q Question, v any, required bool, path string) []plan.Diagnostic
 			break
 		}
 		at := fmt.Sprintf("%s/%d", path, i)
-		m, ok := row.(object)
+		cells, ok := row.(object)
 		if !ok {
 			ds = append(ds, wrong(q, "ANSWER_KIND", at, "has a row that is no object"))
 			continue
 		}
 		for _, c := range q.Columns {
-			ds = append(ds, check(c, m[c.ID], c.Required, pointer(at, c.ID))...)
+			ds = append(ds, m.check(c, cells[c.ID], c.Required, pointer(at, c.ID))...)
 		}
 	}
 	return ds

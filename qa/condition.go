@@ -40,16 +40,6 @@ const (
 // falsehoods are the texts of answers that are no yes.
 var falsehoods = []string{"", "false", "f", "no", "n", "0"}
 
-// Holds says whether the condition holds for flat answers, as Form.Answers gives
-// them.
-func (c *Condition) Holds(answers map[string]json.RawMessage) bool {
-	m := make(object, len(answers))
-	for k, v := range answers {
-		m[k] = decode(v)
-	}
-	return c.holds(m)
-}
-
 func (c *Condition) holds(answers object) bool {
 	switch c.Op {
 	case OpAnd:

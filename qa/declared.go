@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/greentic-ai/greentic-provision/internal/hostile"
 	"github.com/greentic-ai/greentic-provision/plan"
 )
 
@@ -107,11 +108,11 @@ func (d *Declared) sections(r *reader, m object) {
 	config, secrets, needs := r.object(m, "config"), r.object(m, "secrets"), r.object(m, "setup_needs")
 	d.ConfigRequired, d.ConfigOptional = r.texts(config, "required"), r.texts(config, "optional")
 	d.SecretsRequired, d.SecretsOptional = r.texts(secrets, "required"), r.texts(secrets, "optional")
-	enum := r.object(r.object(config, "constraints"), "enum")
+	enum := r.few(r.object(config, "constraints"), "enum")
 	for _, k := range sorted(enum) {
 		d.Enum = append(d.Enum, Enum{Key: r.name(k), Values: r.texts(enum, k)})
 	}
-	when := r.object(r.object(secrets, "constraints"), "required_when")
+	when := r.few(r.object(secrets, "constraints"), "required_when")
 	for _, k := range sorted(when) {
 		w := r.object(when, k)
 		path, _ := w["config_path"].(string)
@@ -140,6 +141,16 @@ func (r *reader) object(m object, name string) object {
 	o, ok := m[name].(object)
 	if !ok && m[name] != nil {
 		r.fail(name, "an object")
+	}
+	return o
+}
+
+// few takes an object with no more members than a list may have.
+func (r *reader) few(m object, name string) object {
+	o := r.object(m, name)
+	if len(o) > maxKeys {
+		r.fail(name, fmt.Sprintf("an object of at most %d", maxKeys))
+		return nil
 	}
 	return o
 }
@@ -347,7 +358,7 @@ func oneOf(values []string) string {
 			list = append(list, "…")
 			break
 		}
-		list = append(list, cut(v, 64))
+		list = append(list, hostile.Clip(v, 64))
 	}
 	return "one of " + strings.Join(list, ", ")
 }

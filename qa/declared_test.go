@@ -2,6 +2,7 @@ package qa_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -74,7 +75,12 @@ func TestDeclaredNeeds(t *testing.T) {
 }
 
 func TestParseDeclaredRefuses(t *testing.T) {
+	var many []string
+	for i := range 501 {
+		many = append(many, fmt.Sprintf(`"k%d":["a"]`, i))
+	}
 	for _, declared := range []string{
+		`{"config":{"constraints":{"enum":{` + strings.Join(many, ",") + `}}}}`,
 		`[]`, `{`, `{}`, `{"requirements":{}}`, `{"config":{"required":"a"}}`, `{"config":{"required":[{}]}}`, `{"config":{"required":["a\nb"]}}`,
 		`{"config":{"constraints":[]}}`, `{"config":{"constraints":{"enum":{"a":{}}}}}`, `{"secrets":{"constraints":{"required_when":{"a":7}}}}`,
 		`{"secrets":{"constraints":{"required_when":{"a":{"values":[]}}}}}`, `{"config":{},"setup_needs":{"oauth":1}}`, `{"config_keys":{}}`,

@@ -39,7 +39,9 @@ const (
 	maxID        = 128      // bytes of an id
 	maxText      = 4096     // bytes of a title, help, placeholder, …
 	maxPattern   = 1024     // bytes of a regular expression
-	maxPatterns  = 16 << 10 // bytes of all of a form: x{1000} compiles to a thousand steps
+	maxPatterns  = 16 << 10 // steps of all of a form: x{1000} is a thousand
+	maxMatching  = 1 << 25  // steps of patterns over the characters that they are held against, in one check
+	maxMessages  = 4 << 20  // bytes of the texts that are looked up: any number of keys may be of one text
 	maxDefault   = 64 << 10 // bytes of a default: published ones are whole prompts
 	maxForm      = 4 << 20  // bytes of JSON
 )

@@ -326,7 +326,7 @@ func (b *builder) set(r *Result) {
 		}
 		if b.secret(k, v) {
 			text := string(v)
-			if s, ok := decode(v).(string); ok {
+			if s, ok := plan.Tree(v).(string); ok {
 				text = s
 			}
 			b.patch.SecretsPatch.Set[k] = plan.Redacted{Value: &text}
@@ -418,7 +418,7 @@ func (b *builder) webhook(r *Result) {
 		base = *b.c.PublicBaseURL
 	}
 	for _, from := range []map[string]json.RawMessage{b.current, r.Config} {
-		if s, ok := decode(from["public_base_url"]).(string); ok && s != "" {
+		if s, ok := plan.Tree(from["public_base_url"]).(string); ok && s != "" {
 			base = s
 		}
 	}

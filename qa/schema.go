@@ -3,6 +3,8 @@ package qa
 import (
 	"encoding/json"
 	"slices"
+
+	"github.com/greentic-ai/greentic-provision/plan"
 )
 
 // JSONSchema describes the answers to the form as a JSON Schema (draft 2020-12),
@@ -229,7 +231,7 @@ func (q Question) input() object {
 		return object{"type": "TextBlock", "text": q.Label + " (a table: give its rows in the answers)", "wrap": true}
 	}
 	in := object{"id": q.ID, "label": q.Label}
-	value, _ := scalar(decode(q.Default))
+	value, _ := scalar(plan.Tree(q.Default))
 	switch q.Kind {
 	case KindBoolean:
 		in["type"], in["title"], in["valueOn"], in["valueOff"] = "Input.Toggle", q.Label, "true", "false"
@@ -259,7 +261,7 @@ func (q Question) input() object {
 			in["isMultiline"] = true
 		}
 	}
-	if _, isNumber := decode(q.Default).(json.Number); isNumber && in["type"] == "Input.Number" {
+	if _, isNumber := plan.Tree(q.Default).(json.Number); isNumber && in["type"] == "Input.Number" {
 		in["value"] = q.Default
 	} else {
 		put(in, "value", value)

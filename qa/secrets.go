@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/greentic-ai/greentic-provision/internal/hostile"
 	"github.com/greentic-ai/greentic-provision/plan"
 )
 
@@ -70,13 +71,13 @@ func ParseSecretRequirements(b []byte) ([]SecretRequirement, error) {
 		if !goodID(key) {
 			return nil, fmt.Errorf("%s: /%d has no key that can be one", what, i)
 		}
-		r := SecretRequirement{Key: key, Required: m["required"] != false, Description: cut(first(m, "description"), maxText), Format: cut(first(m, "format"), maxID)}
+		r := SecretRequirement{Key: key, Required: m["required"] != false, Description: hostile.Clip(first(m, "description"), maxText), Format: hostile.Clip(first(m, "format"), maxID)}
 		if at := slices.IndexFunc(found, func(o SecretRequirement) bool { return o.Key == key }); at >= 0 {
 			found[at].Required = found[at].Required || r.Required
 			continue
 		}
 		if s, ok := m["scope"].(object); ok {
-			r.Scope = &Scope{Env: cut(first(s, "env"), maxID), Tenant: cut(first(s, "tenant"), maxID), Team: cut(first(s, "team"), maxID)}
+			r.Scope = &Scope{Env: hostile.Clip(first(s, "env"), maxID), Tenant: hostile.Clip(first(s, "tenant"), maxID), Team: hostile.Clip(first(s, "team"), maxID)}
 		}
 		for _, f := range []struct {
 			name string
@@ -104,6 +105,42 @@ func alias(a, b string) bool {
 	return a != "" && b != "" && (a == b || strings.HasSuffix(a, "_"+b) || strings.HasSuffix(b, "_"+a))
 }
 
+// aliases finds those of many names that alias says mean the same as another: a
+// component may have a hundred thousand fields, and a pack five hundred keys.
+type aliases struct {
+	whole, ends map[string]string // names by what they are called, and by what they end in
+	longest     int               // bytes
+}
+
+func aliasesOf(names []string) aliases {
+	a := aliases{whole: map[string]string{}, ends: map[string]string{}}
+	for _, name := range names {
+		end := canonicalName(name)
+		a.longest = max(a.longest, len(end))
+		a.whole[end] = name
+		for more := end != ""; more; _, end, more = strings.Cut(end, "_") {
+			a.ends[end] = name
+		}
+	}
+	return a
+}
+
+// find gives one of the names, "" where there is none.
+func (a aliases) find(name string) string {
+	name = canonicalName(name)
+	if found := a.ends[name]; found != "" {
+		return found
+	}
+	for i := len(name) - 1; i > 0 && len(name)-i <= a.longest+1; i-- {
+		if name[i] == '_' {
+			if found := a.whole[name[i+1:]]; found != "" {
+				return found
+			}
+		}
+	}
+	return ""
+}
+
 // soundsSecret is the rule of names that hides values everywhere else in a run: a
 // field that is hidden in a plan must not be planned as config.
 func soundsSecret(name string) bool {
@@ -113,7 +150,7 @@ func soundsSecret(name string) bool {
 // holdsSecret says that somewhere in an object or list there is a value whose name
 // sounds secret.
 func holdsSecret(v json.RawMessage) bool {
-	return len(plan.SecretValues(canonical(map[string]any{"value": decode(v)}))) > 0
+	return len(plan.SecretValues(canonical(map[string]any{"value": plan.Tree(v)}))) > 0
 }
 
 // Classifier says which fields of a config are secrets. A field is one when
@@ -132,6 +169,7 @@ type Classifier struct {
 	reasons map[string]string // of fields that are marked
 	fields  []string          // that are known, sorted
 	keys    []string          // of requirements
+	aliases aliases           // of keys
 }
 
 // NewClassifier makes a Classifier. Anything may be nil; a description that cannot
@@ -174,7 +212,7 @@ func NewClassifier(setup *Form, describe json.RawMessage, requirements []SecretR
 	for _, r := range requirements {
 		c.keys = append(c.keys, r.Key)
 	}
-	c.fields = sorted(known)
+	c.aliases, c.fields = aliasesOf(c.keys), sorted(known)
 	return c
 }
 
@@ -199,10 +237,8 @@ func (c *Classifier) Reason(field string) string {
 	if r := c.reasons[field]; r != "" {
 		return r
 	}
-	for _, k := range c.keys {
-		if alias(k, field) {
-			return "the pack requires the secret " + k
-		}
+	if k := c.aliases.find(field); k != "" {
+		return "the pack requires the secret " + k
 	}
 	if soundsSecret(field) {
 		return "its name sounds like a secret"
@@ -223,8 +259,9 @@ func (c *Classifier) SecretKeys() []string {
 			keys = append(keys, f)
 		}
 	}
+	answered := aliasesOf(c.fields)
 	for _, k := range c.keys {
-		if !slices.ContainsFunc(c.fields, func(f string) bool { return alias(k, f) }) {
+		if answered.find(k) == "" {
 			keys = append(keys, k)
 		}
 	}

@@ -2,6 +2,7 @@ package qa_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -94,5 +95,24 @@ func TestDescribedProvider(t *testing.T) {
 		if got := qa.DescribedProvider(json.RawMessage(describe)); got != want {
 			t.Errorf("%s: %q", describe, got)
 		}
+	}
+}
+
+// However many keys a pack requires, a field costs the same: components make a
+// hundred thousand.
+func TestClassifyingDoesNotDependOnHowManyKeysThereAre(t *testing.T) {
+	var many []qa.SecretRequirement
+	for i := range 500 {
+		many = append(many, qa.SecretRequirement{Key: fmt.Sprintf("%sK%d_PART_%d", strings.Repeat("A_", 40), i, i)})
+	}
+	c := qa.NewClassifier(nil, nil, many)
+	fields := map[string]bool{"part_7": true, "k7_part_7": true, "x.K7-part-7": false, "rt_7": false, "7": true, "part_777": false, "": false, "_": false, "x_" + many[7].Key: true, "x" + many[7].Key: false}
+	for field, want := range fields {
+		if c.IsSecret(field) != want {
+			t.Errorf("%q is a secret: %v", field, !want)
+		}
+	}
+	if n := testing.AllocsPerRun(10, func() { c.IsSecret("a_field_of_a_component") }); n > 200 {
+		t.Errorf("%v allocations for a field", n)
 	}
 }

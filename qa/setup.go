@@ -1,6 +1,7 @@
 package qa
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -29,6 +30,7 @@ const (
 	maxYAMLName    = 256      // bytes
 	maxYAMLNames   = 64 << 20 // bytes of the paths that the reader keeps with every value
 	maxYAMLValues  = 100_000  // with aliases followed
+	maxYAMLTabs    = 1 << 28  // tabs times bytes: at each in quotes the scanner looks on to the end of the line
 )
 
 // ParseSetup reads a setup.yaml. Its questions are those of the form; title,
@@ -69,6 +71,9 @@ func parseYAML(b []byte) (v any, err error) {
 	if !utf8.Valid(b) {
 		return nil, errors.New("is not UTF-8")
 	}
+	if bytes.Count(b, []byte("\t"))*len(b) > maxYAMLTabs {
+		return nil, errors.New("has too many tabs for its size")
+	}
 	// The reader is not made for hostile text; what it does not survive is no YAML.
 	defer func() {
 		if recover() != nil {
@@ -81,7 +86,7 @@ func parseYAML(b []byte) (v any, err error) {
 	}
 	file, err := yamlparser.Parse(tokens, 0)
 	if err != nil {
-		return nil, syntax(err)
+		return nil, malformed(err)
 	}
 	c := converter{anchors: map[string]ast.Node{}, left: maxYAMLValues}
 	for _, doc := range file.Docs {
@@ -98,18 +103,22 @@ func parseYAML(b []byte) (v any, err error) {
 	return v, nil
 }
 
-// syntax keeps the place of a reader's error, which goes on to quote the text.
-func syntax(err error) error {
-	first, _, _ := strings.Cut(err.Error(), "\n")
-	if place, what, ok := strings.Cut(first, "] "); ok && strings.HasPrefix(place, "[") {
-		if strings.HasPrefix(what, "mapping key") {
-			what = "a key is there twice"
-		} else {
-			what = "cannot be parsed"
-		}
-		return fmt.Errorf("%s, at line:column %s", what, place[1:])
+// malformed says where a reader failed. The text of its error quotes the document,
+// which may be a secret's, and takes time with the square of its tokens.
+func malformed(err error) error {
+	var at interface {
+		GetMessage() string
+		GetToken() *token.Token
 	}
-	return errors.New("cannot be parsed")
+	if !errors.As(err, &at) || at.GetToken() == nil || at.GetToken().Position == nil {
+		return errors.New("cannot be parsed")
+	}
+	what := "cannot be parsed"
+	if strings.HasPrefix(at.GetMessage(), "mapping key") {
+		what = "a key is there twice"
+	}
+	p := at.GetToken().Position
+	return fmt.Errorf("%s, at line:column %d:%d", what, p.Line, p.Column)
 }
 
 // checkTokens holds the tokens against the bounds. How deep blocks nest is seen

@@ -5,10 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 
+	"github.com/greentic-ai/greentic-provision/internal/hostile"
 	"github.com/greentic-ai/greentic-provision/plan"
 )
 
@@ -27,7 +28,7 @@ func ParseMessages(b json.RawMessage) (Bundle, error) {
 	messages, _ := m["messages"].(object)
 	for k, v := range messages {
 		if s, ok := v.(string); ok {
-			bundle[k] = cut(s, maxText)
+			bundle[k] = hostile.Clip(s, maxText)
 		}
 	}
 	return bundle, nil
@@ -164,7 +165,8 @@ type parser struct {
 	messages Bundle
 	origin   string
 	ds       []plan.Diagnostic
-	patterns int // bytes of patterns so far
+	patterns int // steps of patterns so far
+	looked   int // bytes of texts so far that were looked up
 }
 
 func (p *parser) who() string {
@@ -194,16 +196,29 @@ func (p *parser) text(m object, names ...string) string {
 		switch v := m[n].(type) {
 		case string:
 			if v != "" {
-				return cut(v, maxText)
+				return hostile.Clip(v, maxText)
 			}
 		case object:
 			key := first(v, "key")
-			if s := cmp.Or(p.messages[key], first(v, "fallback", "text", "default"), key); s != "" {
-				return cut(s, maxText)
+			if s := cmp.Or(p.message(key), first(v, "fallback", "text", "default"), key); s != "" {
+				return hostile.Clip(s, maxText)
 			}
 		}
 	}
 	return ""
+}
+
+// message looks a text up, as long as all that were are no more than may be.
+func (p *parser) message(key string) string {
+	s := p.messages[key]
+	if p.looked > maxMessages {
+		return ""
+	}
+	if p.looked += len(s); p.looked > maxMessages {
+		p.say(plan.Warn, "QUESTION_UNREADABLE", "", "its texts have more than %d bytes; those behind are not looked up", maxMessages)
+		return ""
+	}
+	return s
 }
 
 // kinds are the words for kinds that real writers use.
@@ -250,7 +265,7 @@ func (p *parser) question(v any, path string, column bool) (Question, bool) {
 		q.Choices = p.choices(has(inner, "options", "choices"), path)
 	}
 	list, _ := m["list"].(object)
-	if q.Format = cut(first(m, "format"), maxID); known && kind == KindText && word != "text" && word != "string" && word != "str" {
+	if q.Format = hostile.Clip(first(m, "format"), maxID); known && kind == KindText && word != "text" && word != "string" && word != "str" {
 		q.Format = word
 	}
 	switch q.Format {
@@ -346,7 +361,7 @@ func (p *parser) choices(v any, path string) []Choice {
 		}
 		if !seen[c.Value] {
 			seen[c.Value] = true
-			c.Title = cut(c.Title, maxText)
+			c.Title = hostile.Clip(c.Title, maxText)
 			cs = append(cs, c)
 		}
 	}
@@ -365,7 +380,6 @@ func (p *parser) constraints(q *Question, m object, path string) {
 	if q.Pattern == "" {
 		return
 	}
-	p.patterns += len(q.Pattern)
 	if why := p.unusable(q.Pattern); why != "" {
 		p.say(plan.Warn, "QUESTION_PATTERN_UNREAD", path, "the pattern of %s %s; answers are not held against it", q.ID, why)
 		q.Pattern = ""
@@ -375,16 +389,36 @@ func (p *parser) constraints(q *Question, m object, path string) {
 // unusable says why a pattern cannot be used: RE2 runs in linear time and has no
 // lookarounds or backreferences.
 func (p *parser) unusable(pattern string) string {
-	switch {
-	case len(pattern) > maxPattern:
+	if len(pattern) > maxPattern {
 		return fmt.Sprintf("has more than %d bytes", maxPattern)
-	case p.patterns > maxPatterns:
-		return fmt.Sprintf("is behind others of %d bytes, which is all that are read", maxPatterns)
 	}
-	if _, err := regexp.Compile(pattern); err != nil {
+	re, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
 		return "is no regular expression of RE2"
 	}
+	n := steps(re)
+	if p.patterns+n > maxPatterns {
+		return fmt.Sprintf("is too large: all patterns together may have %d steps", maxPatterns)
+	}
+	p.patterns += n
 	return ""
+}
+
+// steps is about how many a pattern compiles to, and what it costs for each
+// character of a text: (x?){1000} is short and has two thousand. The parser has seen
+// to it that they are less than four million.
+func steps(re *syntax.Regexp) int {
+	n := 1
+	if re.Op == syntax.OpLiteral {
+		n = len(re.Rune)
+	}
+	for _, sub := range re.Sub {
+		n += steps(sub)
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= max(1, re.Min, re.Max)
+	}
+	return n
 }
 
 func inside(m object, name string) object {

@@ -1,7 +1,6 @@
 package qa
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,7 +30,7 @@ func strict(b []byte, most int) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decode(v), nil
+	return plan.Tree(v), nil
 }
 
 // read is strict for what must be an object.
@@ -45,17 +44,6 @@ func read(b []byte, most int) (object, error) {
 		return nil, errors.New("JSON: must be an object")
 	}
 	return m, nil
-}
-
-// decode decodes JSON that plan.Read has let through.
-func decode(v json.RawMessage) any {
-	d := json.NewDecoder(bytes.NewReader(v))
-	d.UseNumber()
-	var doc any
-	if d.Decode(&doc) != nil {
-		return nil
-	}
-	return doc
 }
 
 // first gives the first of some members that is a string with something in it.
@@ -89,19 +77,6 @@ func scalar(v any) (string, bool) {
 		return fmt.Sprint(v), true
 	}
 	return "", false
-}
-
-// cut bounds a text that no secret can be in: nobody has told a component anything
-// when it says what it asks.
-func cut(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	end := most
-	for end > 0 && !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + "…"
 }
 
 // goodID says that a name can be an id: it fits on a line and in a path.

@@ -65,6 +65,14 @@ func Escape(s string, max int) string {
 // the document.
 func Error(err error) string { return Escape(err.Error(), 2*MaxShown) }
 
+// Clip is Cut, with … where it was cut.
+func Clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return Cut(s, n) + "…"
+}
+
 // Cut gives the first n bytes of s or a few less: it does not cut characters.
 func Cut(s string, n int) string {
 	if len(s) <= n {

@@ -37,6 +37,7 @@ func TestCutsAreMarked(t *testing.T) {
 	long := strings.Repeat("é", 200)
 	for name, got := range map[string]string{
 		"Quote": hostile.Quote(long), "Escape": hostile.Escape(long, 20), "QuoteAll": hostile.QuoteAll([]string{long}),
+		"Clip": hostile.Clip(long, 21),
 	} {
 		if !strings.HasSuffix(got, "…") {
 			t.Errorf("%s: %s", name, got)
