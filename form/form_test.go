@@ -99,6 +99,16 @@ func TestAnswersAreOfTheKindOfTheirQuestion(t *testing.T) {
 	}
 }
 
+// A name that the plan takes for a secret's is one here, whatever the form says.
+func TestNamesThatSoundSecretAreNotShown(t *testing.T) {
+	for _, id := range []string{"api_key", "smtp_pwd", "private-key", "bot_token"} {
+		got, shown, err := asked(&qa.Form{Questions: []qa.Question{{ID: id, Kind: qa.KindText}}}, `{"`+id+`":"hunter2"}`, "")
+		if err != nil || got != `{"`+id+`":"hunter2"}` || strings.Contains(shown, "hunter2") || !strings.Contains(shown, "An answer is given") {
+			t.Errorf("%s: %s, %v\n%s", id, got, err, shown)
+		}
+	}
+}
+
 func TestWhatAQuestionSaysIsShown(t *testing.T) {
 	f := &qa.Form{Title: "Telegram", Questions: []qa.Question{
 		{ID: "url", Label: "Public URL", Help: "Where it is", DocsURL: "https://docs", Placeholder: "https://x", Group: "Network", Kind: qa.KindText},

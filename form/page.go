@@ -114,9 +114,12 @@ func widgetOf(q qa.Question) widget {
 	return input
 }
 
-// secret says that an answer is not to be shown. A name that sounds like it
-// suffices: nobody minds not seeing what is typed as much as everybody seeing it.
-func secret(q qa.Question) bool { return q.Secret || q.Inferred().Secret }
+// secret says that an answer is not to be shown, nor to be saved. A name that sounds
+// like it suffices, by the rule of the plan as well, which takes such answers out of
+// there: nobody minds not seeing what is typed as much as everybody seeing it.
+func secret(q qa.Question) bool {
+	return q.Secret || q.Inferred().Secret || len(plan.SecretValues(encode(map[string]string{q.ID: "value"}))) > 0
+}
 
 func (p *page) confirm(q qa.Question, known json.RawMessage) {
 	if known == nil {

@@ -126,7 +126,7 @@ func withoutSecrets(f *qa.Form, answers json.RawMessage) (map[string]json.RawMes
 	saved := map[string]json.RawMessage{}
 	for _, q := range f.Questions {
 		v, answered := all[q.ID]
-		if !answered || hidden(q) {
+		if !answered || secret(q) {
 			continue
 		}
 		if q.Kind == qa.KindTable {
@@ -137,19 +137,13 @@ func withoutSecrets(f *qa.Form, answers json.RawMessage) (map[string]json.RawMes
 	return saved, nil
 }
 
-// hidden says that an answer is not to be written. The rule of names is that of the
-// plan: what is taken out of there must not be here.
-func hidden(q qa.Question) bool {
-	return secret(q) || len(plan.SecretValues(encode(map[string]string{q.ID: "value"}))) > 0
-}
-
 // publicRows takes the secret columns out of a table, and cells of no column.
 func publicRows(q qa.Question, v json.RawMessage) json.RawMessage {
 	rows := []row{}
 	for _, r := range rowsOf(v) {
 		kept := row{}
 		for _, c := range q.Columns {
-			if cell, ok := r[c.ID]; ok && !hidden(c) {
+			if cell, ok := r[c.ID]; ok && !secret(c) {
 				kept[c.ID] = cell
 			}
 		}

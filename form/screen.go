@@ -1,6 +1,7 @@
 package form
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -67,7 +68,7 @@ func askScreen(ctx context.Context, in, out *os.File, a asker) error {
 		return nil
 	}
 	// Signals are the business of whoever made ctx.
-	p := tea.NewProgram(s, tea.WithInput(nil), tea.WithOutput(out), tea.WithoutSignalHandler())
+	p := tea.NewProgram(s, tea.WithInput(nil), tea.WithOutput(newlines{out}), tea.WithoutSignalHandler())
 	stop := context.AfterFunc(ctx, func() { p.Send(ended{context.Cause(ctx)}) })
 	defer stop()
 	release, err := feed(in, p)
@@ -79,6 +80,17 @@ func askScreen(ctx context.Context, in, out *os.File, a asker) error {
 		return err
 	}
 	return s.err
+}
+
+// newlines is a raw terminal that begins a line where it ends one. Bubble Tea, which
+// is not the one that made it raw, counts on that.
+type newlines struct{ *os.File }
+
+func (t newlines) Write(b []byte) (int, error) {
+	if _, err := t.File.Write(bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n"))); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // feed makes the terminal raw and sends keys to the program until it is released.

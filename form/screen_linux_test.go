@@ -168,6 +168,10 @@ func TestOnATerminal(t *testing.T) {
 	if strings.ContainsAny(y.output(), typedSecret) {
 		t.Errorf("a secret is shown: %q", y.output())
 	}
+	// The terminal is raw: a line end alone would not go back to the left edge.
+	if out := y.output(); strings.Count(out, "\n") != strings.Count(out, "\r\n") {
+		t.Errorf("lines do not begin at the left edge: %q", out)
+	}
 }
 
 func TestKeysBehindTheLastAreNoTrouble(t *testing.T) {
