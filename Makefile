@@ -6,7 +6,6 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 BIN   := bin/greentic-provision
-PROVIDER := examples/provider-js/dist/provider-js.gtpack
 PACKS := $(patsubst %/,%,$(wildcard testdata/packs/*/))
 # A number of runs, not a time: at the end of a time, go test may report "context
 # deadline exceeded" as a failure (golang/go#75804, fixed in Go 1.27).
@@ -57,6 +56,7 @@ fuzz-short: ## run every fuzz target FUZZTIME (20000x)
 	  done; \
 	done
 
+js: PROVIDER := examples/provider-js/dist/provider-js.gtpack
 js: build ## build the JavaScript examples with npm and run their packs
 	$(MAKE) -C examples/steps-js
 	$(BIN) dry-run setup --pack examples/steps-js/dist/steps-js.gtpack --answers examples/steps-js/answers.json

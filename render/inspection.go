@@ -227,9 +227,7 @@ func (p *printer) asked(in *pack.Inspection, x *engine.Examination) {
 		p.heading("Questions", p.style.paint(asks, dim))
 		p.form(x.Questions)
 	}
-	if len(x.Diagnostics) > 0 {
-		p.diagnostics(x.Diagnostics)
-	}
+	p.diagnostics(x.Diagnostics)
 }
 
 // secretKeys lists the secrets of a document, those that are not required in
@@ -250,7 +248,8 @@ func secretKeys(doc []byte) string {
 	return ": " + strings.Join(keys, ", ")
 }
 
-// conclusion says in one line what to make of the pack.
+// conclusion prints what speaks against the pack, and says in one line what to make
+// of it.
 func (p *printer) conclusion(in *pack.Inspection, x *engine.Examination) {
 	p.heading("Conclusion", "")
 	for _, problem := range in.Problems {
@@ -269,12 +268,14 @@ func (p *printer) conclusion(in *pack.Inspection, x *engine.Examination) {
 		p.line("  nothing to run: the pack declares that it needs no provisioning")
 	case len(in.Problems) > 0:
 		p.line("  %s", p.style.paint(entry+" cannot be run", red, bold))
-	case broken:
-		p.line("  %s: --allow-unverified runs it all the same", p.style.paint("the pack is not what it says of itself", red, bold))
 	case x != nil && !x.Possible && x.Via == "" && len(x.Refused) == 0:
 		p.prose("  "+p.style.paint("not known:", yellow, bold)+" ", 13, Line(x.Problem, maxProse))
 	case x != nil && !x.Possible:
 		p.prose("  "+p.style.paint(entry+" cannot be run:", red, bold)+" ", 2+columns(entry)+16, Line(cmp.Or(x.Problem, x.Why), maxProse))
+	case broken:
+		p.line("  %s", p.style.paint("is not what it says of itself, and is not run", red, bold))
+	case x == nil:
+		p.line("  %s: nothing in the files says that it cannot be run", entry)
 	default:
 		p.line("  %s: greentic-provision dry-run %s --pack …", p.style.paint("can be run", green, bold), entry)
 	}

@@ -17,7 +17,7 @@ func Integrity(r *integrity.Report, style Style) string {
 		word, colour = "Not verified", red
 	}
 	text := fmt.Sprintf("%s, %s.", count(r.Errors, "error"), count(r.Warnings, "warning"))
-	if len(r.Checks) == 0 {
+	if len(r.Checks) == 0 && r.OK() {
 		word, colour, text = "Nothing to verify", yellow, "the pack says nothing of its own bytes."
 	}
 	p.line("%s: %s", p.style.paint(word, colour, bold), text)

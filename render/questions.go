@@ -49,11 +49,7 @@ func (p *printer) form(f *qa.Form) {
 		detail("help", Text(q.Help, maxProse))
 		var choices []string
 		for _, c := range q.Choices {
-			text := Text(c.Value, maxName)
-			if c.Title != "" && c.Title != c.Value {
-				text += " (" + Text(c.Title, maxName) + ")"
-			}
-			choices = append(choices, text)
+			choices = append(choices, choice(c.Value, c.Title))
 		}
 		detail("one of", strings.Join(choices, ", "))
 		detail("matches", Text(q.Pattern, maxValue))
@@ -62,4 +58,12 @@ func (p *printer) form(f *qa.Form) {
 		}
 	}
 	p.more(more)
+}
+
+// choice is one answer to pick, with what it is called where that is another.
+func choice(value, title string) string {
+	if title == "" || title == value {
+		return Text(value, maxName)
+	}
+	return Text(value, maxName) + " (" + Text(title, maxName) + ")"
 }

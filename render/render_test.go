@@ -105,7 +105,7 @@ func hostileInspection() (*pack.Inspection, *engine.Examination) {
 			Via: pack.ViaQA, Why: nasty, Refused: []engine.Refused{{Via: pack.ViaComponent, Why: nasty}}, Problem: nasty,
 			Components: []engine.ExaminedComponent{
 				{Path: nasty, Verdict: limits.ContractMismatch, Detail: nasty},
-				{Path: nasty, Verdict: limits.OK, Contracts: []engine.ExaminedContract{{Name: nasty, Actions: []contract.Action{"invoke"}}, {Name: nasty}},
+				{Path: nasty, Verdict: limits.OK, Contracts: []engine.Spoken{{Name: nasty, Actions: []contract.Action{"invoke"}}, {Name: nasty}},
 					Capabilities: []string{"http"}, Undeclared: []string{"http"}},
 			},
 			Questions:   hostileForm(),
@@ -176,6 +176,9 @@ func TestIntegrity(t *testing.T) {
 	golden(t, "integrity_hostile.golden", got)
 	if got := Integrity(&integrity.Report{Checks: []integrity.Outcome{{Name: integrity.CheckSBOM, OK: true}}}, Style{}); !strings.Contains(got, "Verified: 0 errors") {
 		t.Errorf("a sound pack:\n%s", got)
+	}
+	if got := Integrity(&integrity.Report{Errors: 1}, Style{}); !strings.Contains(got, "Not verified: 1 error,") {
+		t.Errorf("a report without checks that does not hold:\n%s", got)
 	}
 	if got := Integrity(&integrity.Report{}, Style{}); strings.Contains(got, "Verified:") {
 		t.Errorf("a pack of which nothing was checked counts as verified:\n%s", got)

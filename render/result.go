@@ -45,7 +45,7 @@ func (p *printer) result(res *engine.Result) {
 		field("base URL", Text(*url, maxValue))
 	}
 
-	if empty(res.Plan) && res.Pack.Entry != pack.EntryRequirements {
+	if res.ExitCode == engine.ExitOK && empty(res.Plan) && res.Pack.Entry != pack.EntryRequirements {
 		p.heading("Nothing to do", "")
 	}
 	p.plan(res.Plan, res.Effects)
@@ -213,11 +213,7 @@ func (p *printer) questions(qs []engine.Question) {
 		if len(q.Choices) > 0 {
 			var choices []string
 			for _, c := range q.Choices {
-				text := Text(c.Value, maxName)
-				if c.Title != "" && c.Title != c.Value {
-					text += " (" + Text(c.Title, maxName) + ")"
-				}
-				choices = append(choices, text)
+				choices = append(choices, choice(c.Value, c.Title))
 			}
 			p.prose(strings.Repeat(" ", 4+w)+"one of ", 11+w, strings.Join(choices, ", "))
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/greentic-ai/greentic-provision/capability"
 	"github.com/greentic-ai/greentic-provision/engine"
+	"github.com/greentic-ai/greentic-provision/internal/hostile"
 	"github.com/greentic-ai/greentic-provision/ipc"
 	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/pack"
@@ -175,7 +176,8 @@ func (l *Lease) Close() {
 }
 
 // RunStep does one action. The first one seals the worker. The wall-clock budget is
-// armed here, at dispatch, and covers host calls.
+// armed here, at dispatch, and covers host calls. A component that nobody examined
+// is examined first, without a preference among its contracts.
 func (l *Lease) RunStep(ctx context.Context, call engine.Call) (engine.Reply, error) {
 	e, err := l.Examine(ctx, call.Component, "")
 	if err != nil {
@@ -193,27 +195,24 @@ func (l *Lease) RunStep(ctx context.Context, call engine.Call) (engine.Reply, er
 	case l.problem != nil:
 		return l.problem.reply(), nil
 	}
-	var reply engine.Reply
-	var start time.Time
 	if !l.sealed {
 		err = l.seal(ctx)
 	}
-	if err != nil {
-		if f := asFailure(err, "preparation"); f != nil {
-			f.before = true
-			l.problem = f
-			reply, err = f.reply(), nil
-		}
-	} else {
-		start = time.Now()
+	var reply engine.Reply
+	started, phase, start := err == nil, "preparation", time.Now()
+	if started {
+		phase = "step " + string(call.Step)
 		reply, err = l.invoke(ctx, call, start)
-		if f := asFailure(err, "step "+string(call.Step)); f != nil {
-			l.problem = f // the worker is gone
-			reply, err = f.reply(), nil
-			if f.verdict == limits.Deadline && f.observer == limits.BySupervisor {
-				reply.Detail = fmt.Sprintf("the step did not finish within %s and was killed", l.s.cfg.Limits.StepTime)
-			}
+	}
+	if f := asFailure(err, phase); f != nil {
+		f.before = !started
+		l.problem = f // the worker is gone
+		reply, err = f.reply(), nil
+		if started && f.verdict == limits.Deadline && f.observer == limits.BySupervisor {
+			reply.Detail = fmt.Sprintf("the step did not finish within %s and was killed", l.s.cfg.Limits.StepTime)
 		}
+	}
+	if started {
 		reply.Timing.WallNS = time.Since(start).Nanoseconds()
 	}
 	l.broken = err
@@ -320,13 +319,7 @@ func (l *Lease) result(m *ipc.Result, calls int) (engine.Reply, error) {
 const lineCost = 16
 
 // boundDetail bounds hostile text that engine.Reply carries.
-func boundDetail(s string) string {
-	const most = 4096
-	if len(s) > most {
-		s = s[:most] + "…"
-	}
-	return s
-}
+func boundDetail(s string) string { return hostile.Clip(s, 4096) }
 
 // file is native code in a sealed memfd.
 type file struct {

@@ -146,6 +146,38 @@ func TestTakenOverWorkers(t *testing.T) {
 	}
 }
 
+// A component is examined once, and before the worker is sealed or never. What is
+// asked wrongly is our own fault, and ends neither the worker nor the run.
+func TestExamine(t *testing.T) {
+	s := newSupervisor(t, "good")
+	l, err := s.Open(t.Context(), []pack.Component{component, component}, nobody{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for range 2 {
+		e, err := l.Examine(t.Context(), 0, "")
+		if name, ok := e.Does(contract.ActStep); err != nil || e.Verdict != limits.OK || !ok || name != "fake" {
+			t.Fatalf("examined %+v, %v", e, err)
+		}
+	}
+	if _, err := l.Examine(t.Context(), 2, ""); err == nil || err.Error() != "component 2 of 2" {
+		t.Errorf("one too far: %v", err)
+	}
+	if _, err := l.RunStep(t.Context(), engine.Call{Action: contract.ActDescribe}); err == nil || !strings.Contains(err.Error(), "asked to describe, which it does not do") {
+		t.Errorf("an action that it does not do: %v", err)
+	}
+	if r, err := l.RunStep(t.Context(), engine.Call{Action: contract.ActStep, Step: plan.Apply, Request: []byte("{}")}); err != nil || r.Verdict != limits.OK {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if e, err := l.Examine(t.Context(), 0, ""); err != nil || e.Verdict != limits.OK {
+		t.Errorf("known, after the seal: %+v, %v", e, err)
+	}
+	if _, err := l.Examine(t.Context(), 1, ""); err == nil || !strings.Contains(err.Error(), "sealed") {
+		t.Errorf("new, after the seal: %v", err)
+	}
+}
+
 // A second result is what the next step would take for its own.
 func TestSecondResultIsNeverTakenForTheNextStep(t *testing.T) {
 	s := newSupervisor(t, "two results")

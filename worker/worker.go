@@ -1,6 +1,6 @@
 // Package worker is the loop inside the sandbox: it speaks the protocol of
 // package ipc, loads or compiles guest code through a component.Runtime, and
-// runs one step at a time. It makes no system call of its own beyond reading
+// does one action at a time. It makes no system call of its own beyond reading
 // and writing the connection and the descriptors that ride on it, so a whole
 // worker runs in a test over net.Pipe with a scripted runtime.
 //
@@ -9,7 +9,7 @@
 //	Hello ► ◄ Welcome   Config.Enter raises the walls
 //	Ready ► ◄ Load      code is read from a sealed memfd, types and imports checked
 //	Loaded ► ◄ Seal     Config.Seal: no executable mapping from here on
-//	Sealed ► ◄ Invoke   a fresh instance, the contract, host calls
+//	Sealed ► ◄ Invoke   a fresh instance, a contract, host calls
 //	HostCall ► ◄ HostReply
 //	Result ► ◄ Invoke … ◄ Bye
 //

@@ -33,7 +33,7 @@ func (a *app) packBuild() *cobra.Command {
 			if !st.IsDir() {
 				return &usageError{what: "DIR", where: quote(dir), rule: "is not a directory"}
 			}
-			out, err := a.newOutput(to)
+			out, err := a.newOutput("--output", to, input{"DIR", dir})
 			if err != nil {
 				return err
 			}

@@ -39,14 +39,15 @@ type conformingPack struct {
 }
 
 func (a *app) conformance() *cobra.Command {
-	f := dryRun{entry: pack.EntrySetup, executor: executorWasm, mode: "", locale: "en", publicBaseURL: "https://example.invalid"}
+	f := dryRun{entry: pack.EntrySetup, executor: executorWasm, locale: "en", publicBaseURL: "https://example.invalid"}
 	var packs, report, only string
 	var live bool
 	c := &cobra.Command{
 		Use:   "conformance --packs DIR --report FILE",
 		Short: "Dry-run the setup of every pack in a directory and report which hold",
-		Long: `For every pack in DIR: dry-run setup twice, which must end with exit code 0 and the same plan, with
-every secret withheld. A pack directory may bring answers (fixtures/setup.input.json) and the plan
+		Long: `For every pack in DIR (each .gtpack file there, and each directory with a manifest): dry-run setup twice, which
+must end with exit code 0 and the same plan, with every secret withheld. The public base URL is
+https://example.invalid. A pack directory may bring answers (fixtures/setup.input.json) and the plan
 and requirements that they must give (fixtures/setup.expected.plan.json, requirements.expected.json).
 
 The exit code is 4 when a pack does not hold; the report, in upstream's form, says why.`,
@@ -78,21 +79,28 @@ The exit code is 4 when a pack does not hold; the report, in upstream's form, sa
 }
 
 func (a *app) runConformance(ctx context.Context, f dryRun, dir, report, only string) error {
-	out, err := a.newOutput(report)
-	if err != nil {
-		return err
-	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return packError("--packs", dir, err)
 	}
+	var packs []input
+	for _, e := range entries { // ReadDir sorts
+		if path := filepath.Join(dir, e.Name()); filepath.Ext(path) == ".gtpack" || pack.IsDirectory(path) {
+			packs = append(packs, input{"--packs", path})
+		}
+	}
+	out, err := a.newOutput("--report", report, packs...)
+	if err != nil {
+		return err
+	}
 	r := conformance{Packs: []conformingPack{}}
 	failing := 0
-	for _, e := range entries { // ReadDir sorts
-		if only != "" && strings.TrimSuffix(e.Name(), filepath.Ext(e.Name())) != only {
+	for _, in := range packs {
+		name := filepath.Base(in.path)
+		if only != "" && strings.TrimSuffix(name, filepath.Ext(name)) != only {
 			continue
 		}
-		p, err := a.conforms(ctx, f, filepath.Join(dir, e.Name()))
+		p, err := a.conforms(ctx, f, in.path)
 		if err != nil {
 			return err
 		}
@@ -102,7 +110,10 @@ func (a *app) runConformance(ctx context.Context, f dryRun, dir, report, only st
 		r.Packs = append(r.Packs, p)
 	}
 	if len(r.Packs) == 0 {
-		return &usageError{what: "--packs", where: quote(dir), rule: "has no pack", hint: "--provider takes a file name without its extension"}
+		if only != "" {
+			return &usageError{what: "--provider", where: quote(only), rule: "is no pack of " + quote(dir), hint: "it takes a file name without its extension"}
+		}
+		return &usageError{what: "--packs", where: quote(dir), rule: "has no pack", hint: "a pack is a .gtpack file, or a directory with a manifest"}
 	}
 	if err := out.writeJSON(r); err != nil {
 		return err
@@ -118,10 +129,19 @@ func (a *app) runConformance(ctx context.Context, f dryRun, dir, report, only st
 func (a *app) conforms(ctx context.Context, f dryRun, path string) (conformingPack, error) {
 	p := conformingPack{Pack: filepath.Base(path), Errors: []string{}, SecretKeys: []string{}}
 	no := func(format string, args ...any) { p.Errors = append(p.Errors, fmt.Sprintf(format, args...)) }
+	fixture := func(name string) json.RawMessage {
+		doc, err := readFixture(path, name)
+		if err != nil {
+			no("fixtures/%s: %s", name, err)
+		}
+		return doc
+	}
+	answers := fixture("setup.input.json")
+	wantPlan, wantNeeds := fixture("setup.expected.plan.json"), fixture("requirements.expected.json")
 	f.pack.path = path
 	results := make([]*engine.Result, 2)
 	for i := range results {
-		res, err := a.conformanceRun(ctx, f, pack.EntrySetup)
+		res, err := a.conformanceRun(ctx, f, pack.EntrySetup, answers)
 		if _, refused := errors.AsType[*pack.Error](err); refused {
 			no("%s", errorLine(err))
 			p.ExitCode = engine.ExitPack
@@ -150,13 +170,15 @@ func (a *app) conforms(ctx context.Context, f dryRun, path string) (conformingPa
 			no("the secret %s is not withheld", k)
 		}
 	}
-	if want := fixture(path, "setup.expected.plan.json"); want != nil {
-		if got, err := plan.Canonical(res.Plan); err != nil || !bytes.Equal(got, want) {
+	if wantPlan != nil {
+		if got, err := plan.Canonical(res.Plan); err != nil || !bytes.Equal(got, wantPlan) {
 			no("the plan is not that of fixtures/setup.expected.plan.json")
 		}
 	}
-	if err := a.requirementsHold(ctx, f, path, no); err != nil {
-		return p, err
+	if wantNeeds != nil {
+		if err := a.requirementsHold(ctx, f, answers, wantNeeds, no); err != nil {
+			return p, err
+		}
 	}
 	p.OK = len(p.Errors) == 0
 	return p, nil
@@ -164,12 +186,8 @@ func (a *app) conforms(ctx context.Context, f dryRun, path string) (conformingPa
 
 // requirementsHold compares what the step requirements says with the pack's
 // fixture, which has its whole answer or the member of it.
-func (a *app) requirementsHold(ctx context.Context, f dryRun, path string, no func(string, ...any)) error {
-	want := fixture(path, "requirements.expected.json")
-	if want == nil {
-		return nil
-	}
-	res, err := a.conformanceRun(ctx, f, pack.EntryRequirements)
+func (a *app) requirementsHold(ctx context.Context, f dryRun, answers, want json.RawMessage, no func(string, ...any)) error {
+	res, err := a.conformanceRun(ctx, f, pack.EntryRequirements, answers)
 	if _, refused := errors.AsType[*pack.Error](err); refused {
 		no("requirements: %s", errorLine(err))
 		return nil
@@ -190,7 +208,7 @@ func (a *app) requirementsHold(ctx context.Context, f dryRun, path string, no fu
 	return nil
 }
 
-func (a *app) conformanceRun(ctx context.Context, f dryRun, entry pack.Entry) (*engine.Result, error) {
+func (a *app) conformanceRun(ctx context.Context, f dryRun, entry pack.Entry, answers json.RawMessage) (*engine.Result, error) {
 	f.entry = entry
 	b, err := a.openPack(ctx, f.pack, entry)
 	if err != nil {
@@ -201,32 +219,35 @@ func (a *app) conformanceRun(ctx context.Context, f dryRun, entry pack.Entry) (*
 	if err != nil {
 		return nil, err
 	}
-	if answers := fixture(f.pack.path, "setup.input.json"); answers != nil {
+	if answers != nil {
 		inputs.Answers = answers
 	}
 	return a.run(ctx, f, b, inputs, state, "")
 }
 
-// fixture reads a fixture of a pack directory as canonical JSON; nil when there is
-// none that can be read.
-func fixture(packPath, name string) json.RawMessage {
+// readFixture reads a fixture of a pack directory as canonical JSON; nil when there
+// is none. One that cannot be read is an error: somebody wants it to hold.
+func readFixture(packPath, name string) (json.RawMessage, error) {
 	root, err := os.OpenRoot(packPath)
 	if err != nil {
-		return nil // an archive, or nothing
+		return nil, nil // an archive, or nothing
 	}
 	defer root.Close()
-	file := filepath.Join("fixtures", name)
+	file := "fixtures/" + name
 	st, err := root.Stat(file)
-	if err != nil || !st.Mode().IsRegular() || st.Size() > int64(limits.MiB) {
-		return nil
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, errors.New(pathReason(err))
+	case !st.Mode().IsRegular():
+		return nil, errors.New("is not a regular file")
+	case st.Size() > int64(limits.MiB):
+		return nil, fmt.Errorf("is longer than %s", limits.MiB)
 	}
-	b, err := fs.ReadFile(root.FS(), filepath.ToSlash(file))
+	b, err := fs.ReadFile(root.FS(), file)
 	if err != nil {
-		return nil
+		return nil, errors.New(pathReason(err))
 	}
-	v, err := plan.Read(b)
-	if err != nil {
-		return nil
-	}
-	return v
+	return plan.Read(b)
 }

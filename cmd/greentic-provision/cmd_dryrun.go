@@ -68,8 +68,8 @@ The exit code is that of the table in ` + program + ` --help; open questions alo
 	fs := c.Flags()
 	f.pack.pathFlag(fs)
 	f.pack.runFlags(fs)
-	fs.StringVar(&f.providerID, "provider-id", "", "provider to set up (default: the pack's id)")
-	fs.StringVar(&f.installID, "install-id", "default", "installation to set up")
+	fs.StringVar(&f.providerID, "provider-id", "", "provider the plan is for (default: the pack's id)")
+	fs.StringVar(&f.installID, "install-id", "default", "installation the plan is for")
 	fs.StringVar(&f.publicBaseURL, "public-base-url", "", "address under which the outside reaches this installation")
 	fs.StringVar(&f.answers, "answers", "", "file with the answers, a JSON object; - is stdin")
 	fs.StringVar(&f.state, "state", "", "file with what exists already, a JSON object (config, secrets, subscriptions); - is stdin")
@@ -87,7 +87,7 @@ The exit code is that of the table in ` + program + ` --help; open questions alo
 	fs.BoolVar(&f.json, "json", false, "print the canonical result as JSON")
 	fs.BoolVar(&f.timings, "timings", false, `with --json: add what differs from run to run, as member "volatile"`)
 	fs.StringVar(&f.output, "output", "", "write the result to this file, whole or not at all")
-	fs.StringVar(&f.executor, "executor", executorWasm, "wasm runs the steps; noop runs nothing and plans nothing")
+	fs.StringVar(&f.executor, "executor", executorWasm, "wasm runs the pack; noop runs nothing and plans nothing, in the ways steps and component")
 	fs.StringSliceVar(&f.grants, "grant", capability.Grants(), "capabilities that the steps may use; an empty list grants nothing")
 	f.sandbox.flags(fs)
 	return c
@@ -166,7 +166,7 @@ func (a *app) runDryRun(c *cobra.Command, f dryRun) error {
 			return err
 		}
 	}
-	out, err := a.newOutput(f.output, input{"--pack", f.pack.path}, input{"--answers", f.answers}, input{"--state", f.state}, input{"--trust", f.pack.trust})
+	out, err := a.newOutput("--output", f.output, input{"--pack", f.pack.path}, input{"--answers", f.answers}, input{"--state", f.state}, input{"--trust", f.pack.trust})
 	if err != nil {
 		return err
 	}

@@ -101,16 +101,11 @@ func (a *app) examine(ctx context.Context, f dryRun, options pack.Options) (*eng
 	}
 	host := capability.NewHost(capability.Config{Grants: []string{}, State: state, Limits: f.limits})
 	cfg := engine.Config{Blueprint: b, Inputs: inputs, Host: host, Limits: f.limits, Contract: f.contract, Locale: f.locale}
-	if len(b.Components) == 0 {
-		cfg.Runner = engine.Noop
-		return engine.Examine(ctx, cfg)
-	}
-	lease, done, err := a.lease(ctx, f.sandbox, b.Components, host)
+	done, err := a.equip(ctx, f.sandbox, &cfg, host)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	cfg.Runner = lease
 	return engine.Examine(ctx, cfg)
 }
 

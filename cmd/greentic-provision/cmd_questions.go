@@ -14,7 +14,7 @@ import (
 var questionFormats = []string{"text", "form", "spec", "schema", "card"}
 
 func (a *app) packQuestions() *cobra.Command {
-	f := dryRun{entry: pack.EntrySetup, installID: "default"}
+	f := dryRun{entry: pack.EntrySetup, installID: "default", executor: executorWasm}
 	format := "text"
 	c := &cobra.Command{
 		Use:   "questions --pack P",
@@ -38,7 +38,6 @@ answers (schema), or as an Adaptive Card (card).`,
 	fs.StringVar(&f.locale, "locale", "en", "language of the questions")
 	fs.StringVar(&f.via, "via", "", "run the pack this way: "+join(pack.Vias))
 	fs.StringVar(&f.contract, "contract", "", "drive components by this guest contract only")
-	f.executor = executorWasm
 	f.sandbox.flags(fs)
 	return c
 }

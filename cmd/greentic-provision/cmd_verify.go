@@ -19,7 +19,8 @@ manifests, and the signature: that it is valid, in date, made with the key that 
 whom. Whose signatures count is in the file of --trust: PEM blocks (PUBLIC KEY, CERTIFICATE), or
 {"keys": [{"name": "…", "algorithm": "ed25519", "public_key": "…"}]}.
 
-The exit code is 3 when something does not hold. Nothing of the pack is run.`,
+What is wrong with a lock below assets/, which nothing reads, and a signature by an unknown key are
+warnings. The exit code is 3 when there is an error. Nothing of the pack is run.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := p.check(); err != nil {

@@ -71,7 +71,10 @@ func (a *app) finish(ctx context.Context, err error, asJSON bool) int {
 	code := exitCode(ctx, err)
 	message := errorLine(err)
 	if code == engine.ExitInterrupted {
-		message = "interrupted: " + context.Cause(ctx).Error()
+		message = "interrupted"
+		if cause := context.Cause(ctx); cause != nil { // none: by a key in the form
+			message += ": " + cause.Error()
+		}
 	}
 	line := message
 	if !strings.HasPrefix(line, program) { // the name of a command begins with that of the program

@@ -2,9 +2,11 @@ package main
 
 import (
 	"io/fs"
+	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/greentic-ai/greentic-provision/form"
 	"github.com/greentic-ai/greentic-provision/limits"
 )
 
@@ -16,6 +18,18 @@ func TestExitCodeOfWall(t *testing.T) {
 		if got := exitCode(t.Context(), err); got != want {
 			t.Errorf("%v: exit code %d, want %d", err, got, want)
 		}
+	}
+}
+
+// TestGivingUpIsAnInterruption: by a key in the form, where no signal came.
+func TestGivingUpIsAnInterruption(t *testing.T) {
+	var out, stderr strings.Builder
+	a := &app{stdout: &out, stderr: &stderr}
+	if got := a.finish(t.Context(), asked(form.ErrAborted), true); got != 130 {
+		t.Errorf("exit code %d", got)
+	}
+	if stderr.String() != "greentic-provision: interrupted\n" || out.String() != `{"error":{"exit_code":130,"message":"interrupted"}}`+"\n" {
+		t.Errorf("%q, %q", stderr.String(), out.String())
 	}
 }
 

@@ -93,10 +93,12 @@ func checkName(flag, value string) error {
 		rule = fmt.Sprintf("has %d bytes, more than 256", len(value))
 	case !utf8.ValidString(value) || strings.ContainsFunc(value, func(r rune) bool { return !strconv.IsPrint(r) }):
 		rule = "has characters that cannot be printed"
+	case value == "." || value == "..":
+		rule = "is a step in a path, and guests build paths from it"
 	default:
 		return nil
 	}
-	return &usageError{what: "--" + flag, where: quote(value), rule: rule, hint: "leave the flag out or name it in printable characters"}
+	return &usageError{what: "--" + flag, where: quote(value), rule: rule, hint: "leave the flag out, or say a name in printable characters"}
 }
 
 // checkBaseURL checks --public-base-url. Guests build addresses from it, and it

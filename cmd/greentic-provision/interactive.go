@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 
@@ -44,6 +45,12 @@ func (a *app) interview(ctx context.Context, f *qa.Form, given json.RawMessage) 
 func asked(err error) error {
 	if errors.Is(err, form.ErrAborted) {
 		return fmt.Errorf("%w: %w", engine.ErrInterrupted, err)
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return &usageError{what: "--interactive", rule: strings.TrimSuffix(err.Error(), ": "+io.ErrUnexpectedEOF.Error())}
+	}
+	if _, ok := errors.AsType[*form.UnaskableError](err); ok {
+		return &usageError{what: "--interactive", rule: err.Error()}
 	}
 	return err
 }

@@ -30,20 +30,22 @@ func style(w io.Writer) render.Style {
 // whole or not at all.
 type output struct {
 	to   io.Writer
+	flag string // that names path
 	path string // "" for stdout
 }
 
-// input is a file that a command reads, and the flag that names it.
+// input is a file or directory that a command reads, and the flag that names it.
 type input struct{ flag, path string }
 
-// newOutput checks early, before any work is done, that path can be written, and
-// that it is none of the inputs, which would be lost.
-func (a *app) newOutput(path string, inputs ...input) (output, error) {
+// newOutput checks early, before any work is done, that path, the value of flag,
+// can be written, and that it is none of the inputs, which would be lost, and in none
+// of them, which would be another pack afterwards.
+func (a *app) newOutput(flag, path string, inputs ...input) (output, error) {
 	if path == "" {
 		return output{to: a.stdout}, nil
 	}
 	wrong := func(rule string) (output, error) {
-		return output{}, &usageError{what: "--output", where: quote(path), rule: rule}
+		return output{}, &usageError{what: flag, where: quote(path), rule: rule}
 	}
 	// A link is followed, or the rename would put a file in its place.
 	if real, err := filepath.EvalSymlinks(path); err == nil {
@@ -60,11 +62,16 @@ func (a *app) newOutput(path string, inputs ...input) (output, error) {
 		if err != nil {
 			return wrong(pathReason(err))
 		}
-		return output{to: f, path: path}, nil
+		return output{to: f, flag: flag, path: path}, nil
 	}
 	for _, in := range inputs {
-		if other, err2 := os.Stat(in.path); err == nil && err2 == nil && os.SameFile(st, other) {
+		other, err2 := os.Stat(in.path)
+		switch {
+		case err2 != nil: // its own flag says so
+		case err == nil && os.SameFile(st, other):
 			return wrong("is the file of " + in.flag + ", which would be lost")
+		case other.IsDir() && inside(path, other):
+			return wrong("is in the directory of " + in.flag + ", whose files are the pack")
 		}
 	}
 	f, err := tempBeside(path)
@@ -75,7 +82,25 @@ func (a *app) newOutput(path string, inputs ...input) (output, error) {
 	if err := os.Remove(f.Name()); err != nil {
 		return wrong(pathReason(err))
 	}
-	return output{path: path}, nil
+	return output{flag: flag, path: path}, nil
+}
+
+// inside says whether path lies in dir, at whatever depth.
+func inside(path string, dir os.FileInfo) bool {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return false
+	}
+	for {
+		up := filepath.Dir(path)
+		if st, err := os.Stat(up); err == nil && os.SameFile(st, dir) {
+			return true
+		}
+		if up == path {
+			return false
+		}
+		path = up
+	}
 }
 
 // tempBeside makes a file in path's directory. Its mode is that of any new file;
@@ -99,12 +124,12 @@ func (o output) write(b []byte) (err error) {
 	}
 	f, err := tempBeside(o.path)
 	if err != nil {
-		return &usageError{what: "--output", where: quote(o.path), rule: pathReason(err)}
+		return &usageError{what: o.flag, where: quote(o.path), rule: pathReason(err)}
 	}
 	defer func() {
 		if err != nil {
 			os.Remove(f.Name())
-			err = &usageError{what: "--output", where: quote(o.path), rule: pathReason(err)}
+			err = &usageError{what: o.flag, where: quote(o.path), rule: pathReason(err)}
 		}
 	}()
 	if _, err := f.Write(b); err != nil {

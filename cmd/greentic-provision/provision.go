@@ -13,10 +13,20 @@ import (
 // run runs a pack in a sandbox, as far as a step or to its end ("").
 func (a *app) run(ctx context.Context, f dryRun, b *pack.Blueprint, in plan.Inputs, state capability.State, until plan.Step) (*engine.Result, error) {
 	host := capability.NewHost(capability.Config{Grants: f.grants, State: state, PublicBaseURL: f.publicBaseURL, Limits: f.limits})
-	result, err := a.execute(ctx, f.sandbox, f.executor, engine.Config{
+	cfg := engine.Config{
 		Blueprint: b, Inputs: in, Host: host, Limits: f.limits, Secrets: state.Secrets,
 		Via: pack.Via(f.via), Contract: f.contract, Mode: f.mode, Locale: f.locale, Until: until,
-	}, host)
+	}
+	if f.executor == executorNoop {
+		cfg.Runner = engine.Noop
+	} else {
+		done, err := a.equip(ctx, f.sandbox, &cfg, host)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+	}
+	result, err := engine.Run(ctx, cfg)
 	if e, ok := errors.AsType[*pack.Error](err); ok {
 		e.Path = f.pack.path // the engine knows no files
 	}

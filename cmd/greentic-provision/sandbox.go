@@ -10,7 +10,6 @@ import (
 	"github.com/greentic-ai/greentic-provision/engine"
 	"github.com/greentic-ai/greentic-provision/internal/buildinfo"
 	"github.com/greentic-ai/greentic-provision/limits"
-	"github.com/greentic-ai/greentic-provision/pack"
 	"github.com/greentic-ai/greentic-provision/render"
 	"github.com/greentic-ai/greentic-provision/supervisor"
 	"github.com/greentic-ai/greentic-provision/supervisor/codecache"
@@ -43,32 +42,39 @@ func (s *sandbox) check() error {
 	return checkLimits(s.limits)
 }
 
-// lease starts a supervisor and gives a worker for one run of these components.
-// Whatever it started has ended when done returns.
-func (a *app) lease(ctx context.Context, s sandbox, components []pack.Component, host supervisor.HostCaller) (l *supervisor.Lease, done func(), err error) {
+// equip gives a run of cfg.Blueprint what runs its components: a worker, which the
+// supervisor that it starts leases, or nothing for a pack without any. Whatever it
+// started has ended when done returns.
+func (a *app) equip(ctx context.Context, s sandbox, cfg *engine.Config, host supervisor.HostCaller) (done func(), err error) {
+	if len(cfg.Blueprint.Components) == 0 {
+		cfg.Runner = engine.Noop
+		return func() {}, nil
+	}
 	sup, stop, err := a.supervise(s)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if l, err = sup.Open(ctx, components, host); err != nil {
+	l, err := sup.Open(ctx, cfg.Blueprint.Components, host)
+	if err != nil {
 		stop()
-		return nil, nil, err
+		return nil, err
 	}
-	return l, func() { l.Close(); stop() }, nil
+	cfg.Runner, cfg.Receipt = l, l.Receipt
+	return func() { l.Close(); stop() }, nil
 }
 
 // supervise starts a supervisor for one run.
-func (a *app) supervise(f sandbox) (s *supervisor.Supervisor, done func(), err error) {
-	worker, err := supervisor.FindWorker(f.worker)
+func (a *app) supervise(sb sandbox) (s *supervisor.Supervisor, done func(), err error) {
+	worker, err := supervisor.FindWorker(sb.worker)
 	if err != nil {
-		if f.worker != "" {
+		if sb.worker != "" {
 			return nil, nil, &usageError{what: "--worker", rule: err.Error()}
 		}
 		return nil, nil, err
 	}
 	var cache *codecache.Cache
-	if !f.noCache {
-		if cache, err = openCache(f.cacheDir); err != nil && f.cacheDir != "" {
+	if !sb.noCache {
+		if cache, err = openCache(sb.cacheDir); err != nil && sb.cacheDir != "" {
 			return nil, nil, err
 		}
 		if err != nil {
@@ -80,8 +86,8 @@ func (a *app) supervise(f sandbox) (s *supervisor.Supervisor, done func(), err e
 	s, err = supervisor.New(supervisor.Config{
 		Worker:    worker,
 		Build:     buildinfo.Version,
-		Limits:    f.limits,
-		Isolation: limits.Isolation(f.isolation),
+		Limits:    sb.limits,
+		Isolation: limits.Isolation(sb.isolation),
 		Cache:     cache,
 		Max:       1, // a single run needs one worker, and no spares
 		Events: supervisor.Events{
@@ -100,20 +106,4 @@ func (a *app) supervise(f sandbox) (s *supervisor.Supervisor, done func(), err e
 // warn says on stderr what did not stop the run.
 func (a *app) warn(what string, err error) {
 	fmt.Fprintf(a.stderr, "%s: warning: %s: %s\n", program, what, render.Line(errorLine(err), maxErrorLine))
-}
-
-// execute runs a pack. Whatever it started has ended when it returns.
-func (a *app) execute(ctx context.Context, s sandbox, executor string, cfg engine.Config, host supervisor.HostCaller) (*engine.Result, error) {
-	if executor == executorNoop || len(cfg.Blueprint.Components) == 0 {
-		cfg.Runner = engine.Noop
-		return engine.Run(ctx, cfg)
-	}
-	lease, done, err := a.lease(ctx, s, cfg.Blueprint.Components, host)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	cfg.Runner = lease
-	cfg.Receipt = lease.Receipt
-	return engine.Run(ctx, cfg)
 }
