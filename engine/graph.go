@@ -160,7 +160,8 @@ func (r *run) invoke(ctx context.Context, st *stage, chosen Chosen, inv flow.Inv
 }
 
 // nodeResponse makes a step's response of what a node put out. An output with a
-// plan of its own is one. Otherwise all of it is data; when it reports the actions
+// plan of its own is one. Otherwise all of it is data; findings in it are findings all
+// the same, or an error would be swallowed, and when it reports the actions
 // that it took of those in its input, as Greentic's provisioning component does
 // ({"actions": [{"action_type", "scope", "key", "status"}]}), these are the plan,
 // because in a dry run the component makes no host call.
@@ -175,6 +176,9 @@ func nodeResponse(input, output json.RawMessage) (json.RawMessage, error) {
 	response := map[string]any{"output": output}
 	if patch := actions(input, doc["actions"]); patch != nil {
 		response["plan"] = patch
+	}
+	if areFindings(doc["diagnostics"]) {
+		response["diagnostics"] = doc["diagnostics"]
 	}
 	return plan.Canonical(response)
 }
@@ -192,6 +196,23 @@ func isPlan(v json.RawMessage) bool {
 		}
 	}
 	return false
+}
+
+// areFindings says whether a value is meant as the findings of a step: each names its
+// severity, code and message. Other things are called diagnostics too.
+func areFindings(v json.RawMessage) bool {
+	var list []map[string]any
+	if json.Unmarshal(v, &list) != nil {
+		return false
+	}
+	for _, d := range list {
+		for _, name := range []string{"severity", "code", "message"} {
+			if _, ok := d[name].(string); !ok {
+				return false
+			}
+		}
+	}
+	return len(list) > 0
 }
 
 // action is one of the provisioning component's, as it is asked for and as it is

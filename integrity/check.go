@@ -17,6 +17,7 @@ type checker struct {
 	policy Policy
 	names  []string // of all files, sorted
 	there  map[string]bool
+	used   map[string]bool // files that the caller named
 	// inventory is the one that an archive's signature covers; nil when there is
 	// none that can be read.
 	inventory *inventory
@@ -33,6 +34,7 @@ func Check(in Input, p Policy) (*Report, error) {
 	for _, name := range c.names {
 		c.there[name] = true
 	}
+	c.used = c.named()
 	for _, check := range []func() error{
 		c.checkInventories,
 		c.checkLocks,

@@ -152,6 +152,10 @@ func TestProblems(t *testing.T) {
 			f["pack.json"] = "{}"
 			f["manifest.json"] = f["assets/setup.yaml"] // no copy of what has its name below assets
 		}, []string{"error not in inventory manifest.json", "warn not in inventory pack.json"}, ""},
+		"unlisted and used": {func(_ *testing.T, f files, in *integrity.Input) {
+			f["bin/tool"] = ""
+			in.Used = []string{"bin/tool"}
+		}, []string{"error not in inventory bin/tool"}, ""},
 		"unlisted manifest":       {text("assets/manifest.json", "{}"), []string{"error not in inventory assets/manifest.json"}, ""},
 		"unlisted flow":           {text("flows/main/notes", ""), []string{"error not in inventory flows/main/notes"}, ""},
 		"unlisted flow source":    {text("setup.ygtc", ""), []string{"error not in inventory setup.ygtc"}, ""},
@@ -166,6 +170,8 @@ func TestProblems(t *testing.T) {
 			[]string{"error hash README.md"}, ""},
 		"bundled file absent, component found": {inList(map[string]any{"name": "a", "path": "gone.wasm", "sha256": hash}),
 			[]string{"error hash components/a.wasm"}, ""},
+		"bundled file agrees, component differs": {inList(map[string]any{"name": "a", "path": "README.md", "sha256": sha256Hex("demo\n")}),
+			[]string{"error hash components/a.wasm"}, "locks the component \"a\""},
 		"nothing of it here": {inList(map[string]any{"name": "zz", "path": "gone.wasm", "sha256": hash}),
 			[]string{"info no binary pack.lock.json"}, ""},
 		"lock below assets differs": {func(t *testing.T, f files, _ *integrity.Input) {

@@ -118,7 +118,6 @@ func (c *checker) verifyDirectory(s *Signature, manifest splitManifest) (string,
 // signedBytes gives what the signature of a directory signs, or why that cannot
 // be had.
 func (c *checker) signedBytes(entry, manifest string) (signed []byte, why string, err error) {
-	used := c.used()
 	var names []string
 	size := int64(0)
 	for _, name := range c.names {
@@ -126,7 +125,7 @@ func (c *checker) signedBytes(entry, manifest string) (signed []byte, why string
 		base := path.Base(name)
 		switch {
 		case slices.Contains(elements, ".git"), slices.Contains(elements, "target"), base == ".DS_Store":
-			if used[name] {
+			if c.used[name] {
 				c.fail(RuleCoverage, name, hintSign, "is not covered by the signature in %s, as nothing below .git and target is, and the pack uses it", entry)
 			}
 			continue
@@ -158,9 +157,12 @@ func (c *checker) signedBytes(entry, manifest string) (signed []byte, why string
 	return signed, "", nil
 }
 
-// used are the files of the components and manifests that the caller named.
-func (c *checker) used() map[string]bool {
+// named are the files that the caller named.
+func (c *checker) named() map[string]bool {
 	out := map[string]bool{}
+	for _, name := range c.in.Used {
+		out[name] = true
+	}
 	for _, name := range c.in.Components {
 		out[name] = true
 	}

@@ -163,6 +163,7 @@ func TestWhatRunsIsSigned(t *testing.T) {
 	const module = "x/target/debug.wasm"
 	for name, in := range map[string]integrity.Input{
 		"component": {Components: map[string]string{"x": module}},
+		"used":      {Used: []string{module}},
 		"manifest":  {ComponentManifests: []integrity.Claim{{Entry: module}}},
 		"legacy":    {Legacy: []integrity.Claim{{Entry: module}}},
 	} {

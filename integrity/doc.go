@@ -13,8 +13,9 @@
 // hash_blake3, media_type}]}; where both are there, both are checked. Each file
 // is there, once, with the size and BLAKE3 that are listed. Each file of the pack
 // is listed, but for the two inventories and signatures/*. One that is not is an
-// error if it can be run or decides what is (*.wasm, *.wat, *.ygtc, manifest*,
-// pack.json, pack.manifest.json, flows/, pack.lock*, also below assets/), else a
+// error if it can be run or decides what is ([Input].Used, *.wasm, *.wat, *.ygtc,
+// manifest*, pack.json, pack.manifest.json, flows/, pack.lock*, also below
+// assets/), else a
 // warning: the program would look at what the inventory's author never saw. An
 // empty inventory (real packs hold a CBOR map of one byte) is a warning, and so
 // is none, except in a directory, where it is for information only.
@@ -25,9 +26,9 @@
 // or JSON in one of two shapes: {version: 1, components: {ID: {component_id,
 // resolved_digest}}} or {schema_version: 1, components: [{name, component_id,
 // bundled_path|path, wasm_sha256|sha256, resolved_digest|digest}]}. A digest is
-// the SHA-256 of the component's file: the bundled path if the pack has it, else
-// the one of [Input].Components. A component without a file is for information
-// (real locks name components that the host has built in). Nothing reads the locks
+// the SHA-256 of the component's file: of the bundled path and of the one of
+// [Input].Components, as far as the pack has them. A component without a file is
+// for information (real locks name components that the host has built in). Nothing reads the locks
 // below assets/, and real ones are out of date: what is wrong there is a warning.
 // Of two digests the one called after the file counts: the other may be that of a
 // registry's manifest. describe_hash and schema_hash are not checked, as that
@@ -59,6 +60,8 @@
 //   - every certificate is signed by the next, which is an authority (basic
 //     constraints and path length, key usage), one that names itself as issuer is
 //     signed by itself, and none has a critical extension that is not known here.
+//     An extended key usage counts only where it is critical, and is unknown then:
+//     trust a CA only if whatever it certifies may sign packs.
 //
 // Upstream checks none but the first of these. Only Ed25519 is read.
 //
@@ -68,8 +71,8 @@
 // [greentic.signature] with alg "ed25519", key_id, created_at, digest and sig.
 // The signed bytes are, for each file in byte order of the paths, "PATH", NUL,
 // path, LF, "LEN", NUL, length in decimal, LF and the content; files below .git
-// and target and those named .DS_Store do not count, so a component or manifest of
-// the pack must not be among them. The digest is "sha256:" and their SHA-256; the
+// and target and those named .DS_Store do not count, so what the pack uses must not
+// be among them. The digest is "sha256:" and their SHA-256; the
 // signature is Ed25519 over the bytes themselves. key_id is the first 16 bytes of
 // the SHA-256 of the key in hexadecimal; the key itself comes from the list of
 // trusted keys.

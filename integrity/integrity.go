@@ -75,6 +75,8 @@ type Input struct {
 	// Components is where the binary of each component is, by its id. Those
 	// without a file in the pack are left out.
 	Components map[string]string
+	// Used are the files that decide what is run, whatever they are called.
+	Used []string
 	// ComponentManifests are the entries of the extension
 	// greentic.pack.component_manifests@v1; hashes are "sha256:<hex>".
 	ComponentManifests []Claim

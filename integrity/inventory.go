@@ -132,7 +132,7 @@ func (c *checker) checkInventory(entry string) (string, error) {
 		if seen[name] || name == sbomCBOR || name == sbomJSON {
 			continue
 		}
-		decides := decides(name)
+		decides := decides(name) || c.used[name]
 		if decides && c.in.Directory && seen["assets/"+name] {
 			// Upstream's test harness copies pack.json and modules of an unpacked pack from
 			// below assets/ to where its tool looks for them.

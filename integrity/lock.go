@@ -234,24 +234,29 @@ func (c *checker) checkLocked(entry string, l locked, wrong plan.Severity, missi
 		c.problem(wrong, f.rule, entry, hintRebuild, "component %s %s", hostile.Quote(l.id), f.text)
 		return false, nil
 	}
-	file := l.path
-	if !c.there[file] {
-		file = c.in.Components[l.id]
+	var files []string
+	for _, file := range []string{l.path, c.in.Components[l.id]} {
+		if c.there[file] && !slices.Contains(files, file) {
+			files = append(files, file)
+		}
 	}
-	if !c.there[file] {
+	if len(files) == 0 {
 		if !missing[l.id] {
 			missing[l.id] = true
 			c.problem(plan.Info, RuleNoBinary, entry, "", "locks the component %s, of which the pack has no file", hostile.Quote(l.id))
 		}
 		return false, nil
 	}
-	sum, err := c.in.Files.Sum(file)
-	if err != nil {
-		return false, err
+	match := true
+	for _, file := range files {
+		sum, err := c.in.Files.Sum(file)
+		if err != nil {
+			return false, err
+		}
+		if sum.SHA256 != want {
+			match = false
+			c.problem(wrong, RuleHash, file, hintRebuild, "has the SHA-256 %s; %s locks the component %s with %s", sum.SHA256, entry, hostile.Quote(l.id), want)
+		}
 	}
-	if sum.SHA256 != want {
-		c.problem(wrong, RuleHash, file, hintRebuild, "has the SHA-256 %s; %s locks the component %s with %s", sum.SHA256, entry, hostile.Quote(l.id), want)
-		return false, nil
-	}
-	return true, nil
+	return match, nil
 }

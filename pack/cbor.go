@@ -44,7 +44,10 @@ func cborToJSON(b []byte) ([]byte, error) {
 	stack := make([]level, 0, MaxNesting)
 	out := make([]byte, 0, len(b)+len(b)/2)
 	offset := 0
-	for {
+	for values := 0; ; values++ {
+		if values > MaxValues {
+			return nil, refuse(RuleDocument, "", "", "has more than %d values", MaxValues)
+		}
 		for len(stack) > 0 && !stack[len(stack)-1].open && stack[len(stack)-1].seen == stack[len(stack)-1].items {
 			out = append(out, stack[len(stack)-1].end())
 			stack = stack[:len(stack)-1]

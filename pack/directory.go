@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"path"
 	"slices"
-	"strings"
+	"syscall"
 
 	"github.com/greentic-ai/greentic-provision/internal/hostile"
 	"github.com/greentic-ai/greentic-provision/plan"
@@ -20,6 +22,12 @@ type directory struct {
 	root  *os.Root
 	total int64
 	links map[string]bool // symbolic links met on the way and not followed
+	// dirs says of names on the way whether they are directories: a manifest can
+	// ask a hundred thousand times for what lies 32 of them deep.
+	dirs map[string]bool
+	// present are the files that were looked for and are there. In a tree that is too
+	// large to be listed, they are what is checked.
+	present map[string]bool
 }
 
 func openDirectory(name string) (*directory, error) {
@@ -27,7 +35,7 @@ func openDirectory(name string) (*directory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &directory{root: root, links: map[string]bool{}}, nil
+	return &directory{root: root, links: map[string]bool{}, dirs: map[string]bool{}, present: map[string]bool{}}, nil
 }
 
 // find goes down name without following a link. os.Root alone would refuse
@@ -46,33 +54,35 @@ func (d *directory) find(name string) (found, error) {
 	case !info.Mode().IsRegular():
 		return absent, refuse(RuleKind, name, "", "is not a regular file (%s)", info.Mode().Type())
 	}
+	d.present[name] = true
 	return present, nil
 }
 
-// look gives what lies at name, nil for nothing.
+// look gives what lies at name, nil for nothing. It recurses as deep as a name
+// may be, MaxDepth.
 func (d *directory) look(name string) (fs.FileInfo, error) {
-	for i := 0; ; {
-		rest := strings.IndexByte(name[i:], '/')
-		prefix := name
-		if rest >= 0 {
-			prefix = name[:i+rest]
+	if parent := path.Dir(name); parent != "." {
+		known, ok := d.dirs[parent]
+		if !ok {
+			info, err := d.look(parent)
+			if err != nil {
+				return nil, err
+			}
+			if info != nil && info.Mode()&fs.ModeSymlink != 0 {
+				d.links[parent] = true
+			}
+			known = info != nil && info.IsDir()
+			d.dirs[parent] = known
 		}
-		info, err := d.root.Lstat(prefix)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil, nil
-		case err != nil:
-			return nil, err
-		case rest < 0:
-			return info, nil
-		case info.Mode()&fs.ModeSymlink != 0:
-			d.links[prefix] = true
-			return nil, nil
-		case !info.IsDir():
+		if !known {
 			return nil, nil
 		}
-		i += rest + 1
 	}
+	info, err := d.root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return info, err
 }
 
 // list passes links over: it is for files that have no name of their own.
@@ -115,7 +125,9 @@ func (d *directory) size(name string) int64 {
 }
 
 func (d *directory) copy(w io.Writer, name string, most int64, rule Rule) error {
-	f, err := d.root.Open(name)
+	// Without O_NONBLOCK, a pipe that has taken the place of the file since find
+	// would be waited for.
+	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}
@@ -128,9 +140,11 @@ func (d *directory) copy(w io.Writer, name string, most int64, rule Rule) error 
 		return refuse(RuleKind, name, "", "is not a regular file (%s)", info.Mode().Type())
 	}
 	// The size may have changed since Stat: what counts is what is read.
-	n, err := io.Copy(w, io.LimitReader(f, most+1))
-	if err != nil {
-		return err
+	n := info.Size()
+	if n <= most {
+		if n, err = io.Copy(w, io.LimitReader(f, most+1)); err != nil {
+			return err
+		}
 	}
 	if n > most {
 		return refuse(rule, name, "", "is larger than the %d bytes that are read", most)
@@ -177,15 +191,12 @@ func (d *directory) names() ([]string, error) {
 			return nil, refuse(RuleEntries, "", "", "the directory has %s and more than %d files, which are not all checked", hostile.Quote(name), MaxEntries)
 		}
 	}
-	out = out[:0]
 	for _, name := range withAssets(lockFiles...) {
-		if f, err := d.find(name); err != nil {
+		if _, err := d.find(name); err != nil {
 			return nil, err
-		} else if f == present {
-			out = append(out, name)
 		}
 	}
-	return out, nil
+	return slices.Sorted(maps.Keys(d.present)), nil
 }
 
 // finish is empty: what a run does not need is not part of a directory pack.

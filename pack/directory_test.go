@@ -3,6 +3,7 @@ package pack_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/greentic-ai/greentic-provision/integrity"
 	"github.com/greentic-ai/greentic-provision/pack"
 )
 
@@ -299,3 +301,48 @@ var errBroken = errors.New("broken")
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errBroken }
+
+// Links are findings like all others, of which there are at most 200 and a last one.
+func TestLinksAreFewFindings(t *testing.T) {
+	var sources []string
+	fsys := soundFiles()
+	for i := range 300 {
+		sources = append(sources, fmt.Sprintf(`{"id":"c%d","wasm":"link%d/c.wasm"}`, i, i))
+	}
+	delete(fsys, "pack.json")
+	fsys["pack.manifest.json"] = &fstest.MapFile{Data: []byte(`{"name":"p","version":"1","flows":[{"id":"setup_default"}],"component_sources":[` + strings.Join(sources, ",") + `]}`)}
+	dir := lay(t, fsys)
+	for i := range 300 {
+		symlink(t, "nowhere", filepath.Join(dir, fmt.Sprintf("link%d", i)))
+	}
+	b, err := pack.Open(dir, pack.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := b.Findings[len(b.Findings)-1]; len(b.Findings) != 201 || last.Code != "FINDINGS_OMITTED" {
+		t.Errorf("%d findings, the last %+v", len(b.Findings), last)
+	}
+}
+
+// In a tree that is too large to be listed, what a pack says of the files that it
+// uses is checked all the same.
+func TestALargeTreeIsCheckedToo(t *testing.T) {
+	fsys := fstest.MapFS{
+		"pack.manifest.json": {Data: []byte(`{"name":"p","version":"1","flows":[{"id":"setup_default"}],"component_sources":[{"id":"c","wasm":"c.wasm"}],"extensions":
+			{"greentic.pack.component_manifests@v1":{"inline":{"entries":[{"component_id":"c","manifest_file":"c.json","content_hash":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"}]}}}}`)},
+		"setup_default__apply.wat": {Data: []byte("(module)")},
+		"c.wasm":                   {Data: []byte("\x00asm\x0d\x00\x01\x00")},
+		"c.json":                   {Data: []byte("{}")},
+		"pack.lock.json":           {Data: []byte(`{"version":1,"components":{"c":{"resolved_digest":"sha256:` + strings.Repeat("ab", 32) + `"}}}`)},
+	}
+	for i := range pack.MaxEntries {
+		fsys[fmt.Sprintf("target/%d", i)] = &fstest.MapFile{}
+	}
+	r, err := pack.Verify(lay(t, fsys), integrity.Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Errors != 1 || r.Problems[0].Rule != integrity.RuleHash || r.Problems[0].Entry != "c.wasm" {
+		t.Errorf("%d errors, problems %+v", r.Errors, r.Problems)
+	}
+}

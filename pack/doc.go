@@ -46,8 +46,8 @@
 //     ("stored or deflate"), using all of its compressed bytes
 //     ("declared size");
 //   - has the CRC-32 that it declares, even if that is 0 ("checksum");
-//   - shares no byte with another entry or the central directory
-//     ("zip structure").
+//   - shares no byte of its data with another entry's, nor any with the central
+//     directory ("zip structure").
 //
 // Every entry is inflated and checked, needed or not: an accepted archive is
 // sound to its last byte. Local headers are used only to find the data; extra
@@ -66,7 +66,8 @@
 // # Directories
 //
 // Only the files that a run needs are read, so a source tree may hold anything
-// beside them. The limits per entry and in total hold for what is read. Symbolic
+// beside them. The limits per entry and in total hold for what is read; what is
+// read twice, for a signature, must not have changed ("declared size"). Symbolic
 // links are not followed: a link in the place of a wanted file is refused
 // ("regular files only"), as is a device; a directory of the search path that is a
 // link counts as absent, with the finding SYMLINK_NOT_FOLLOWED. The path given to
@@ -76,9 +77,9 @@
 // # Documents
 //
 // A document has at most 4 MiB, all that are read together at most 32 MiB. One
-// that is structured has 64 levels of nesting and 65,536 elements in one array or
-// map ("document bounds"). It is strict JSON (RFC 8259, one value, UTF-8, no
-// member name twice in an object) or strict CBOR (RFC 8949, one item, no strings
+// that is structured has 64 levels of nesting, 65,536 elements in one array or map
+// and 524,288 values in all ("document bounds"). It is strict JSON (RFC 8259, one
+// value, UTF-8, no member name twice in an object) or strict CBOR (RFC 8949, one item, no strings
 // in pieces, no tags, text keys, no key twice in a map, finite numbers, no simple
 // values but the usual ones) ("document syntax"). CBOR means the JSON that has the
 // same value; bytes are an array of numbers. Fields that are not mentioned below
@@ -110,7 +111,8 @@
 // All may have meta.entry_flows (an object from entry to flow id, a list of
 // {entry|name, id|flow_id|name}, or a list of flow ids, each of which serves the
 // entry of its name and setup_default the entry setup), and meta with
-// requires_public_base_url and capabilities. A component is listed once. Ids of
+// requires_public_base_url and capabilities. A component is listed once,
+// but for source trees, where the first counts (COMPONENT_TWICE). Ids of
 // packs, flows and components, and versions, are 1 to 100 bytes of showable
 // characters without '/' and '\' ("identifier"); a component with another id or
 // version has no binary of that name. A version
@@ -179,8 +181,9 @@
 // flows/F.json or flows/F.ygtc. Nodes of a source (.ygtc, .yaml) that are
 // component.exec have the component_id that FILE.resolve.summary.json gives them.
 // A node of another pack (pack_alias) has the component ALIAS/ID. With a flow come
-// those that its nodes name in flow.call, and theirs. One that cannot be read
-// ("flow graph") or is not there is the finding FLOW_UNREADABLE or FLOW_ABSENT.
+// those that its nodes name in flow.call, and theirs, together at most 4 MiB of text
+// and 10,000 nodes. One that cannot be read ("flow graph", "document bounds") or is
+// not there is the finding FLOW_UNREADABLE or FLOW_ABSENT.
 //
 // # Ways
 //
@@ -225,10 +228,11 @@
 //     COMPONENT_SOURCE_ABSENT;
 //   - components/ID.wasm, components/ID@VERSION/component.wasm,
 //     components/ID/component.wasm, components/ID/ID.wasm;
-//   - blobs/sha256/HEX.wasm for the digest that component_sources gives;
+//   - blobs/sha256/HEX.wasm for the digest that component_sources gives, which its
+//     content must have ("component bytes");
 //   - the path, then the blob of the digest, that the lock gives: the first of
-//     pack.lock.cbor, pack.lock.json and pack.lock, inside the pack only, in the
-//     two shapes that package integrity describes. It is read when nothing before
+//     pack.lock.cbor, pack.lock.json and pack.lock, at the top of the pack only, in
+//     the two shapes that package integrity describes. It is read when nothing before
 //     was there; another shape is the finding LOCK_UNREADABLE.
 //
 // A .wasm file begins with the preamble of a core module or of a component. A
@@ -248,8 +252,9 @@
 // Findings are warnings and notes, at most 200 of them and FINDINGS_OMITTED. A
 // description of a pack also looks at the manifests that components bring
 // themselves: the manifest_file that the pack's manifest or component_manifests
-// gives, components/ID.manifest.cbor, components/ID/component.manifest.json. One
-// that cannot be read is the finding COMPONENT_MANIFEST_UNREADABLE. MANIFEST_NOT_USED
+// gives, components/ID.manifest.cbor, components/ID/component.manifest.json,
+// together at most 4 MiB, a file that serves twice counted twice. One that cannot
+// be read is the finding COMPONENT_MANIFEST_UNREADABLE. MANIFEST_NOT_USED
 // says that a path named another manifest than the one that counts.
 //
 // # Digest rule

@@ -46,8 +46,8 @@ var secretFiles = []string{"secret-requirements.json", "secret_requirements.json
 // documents reads what decides a run without being code.
 func (d *draft) documents() (err error) {
 	var questions []string
-	for _, o := range d.ext.offers {
-		questions = append(questions, strings.TrimPrefix(o.Setup.QARef, "./"))
+	if len(d.ext.offers) > 0 { // the one that is asked, see asked
+		questions = append(questions, strings.TrimPrefix(d.ext.offers[0].Setup.QARef, "./"))
 	}
 	if d.Setup, err = d.load(append(questions, "setup.yaml")...); err != nil {
 		return err

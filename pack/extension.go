@@ -44,6 +44,7 @@ type offer struct {
 // extensions is what the extensions say, decoded.
 type extensions struct {
 	providers []Provider
+	byType    map[string]int               // the first provider of a type
 	offers    []offer                      // those that require setup and say how
 	hints     map[string]map[string]string // flow id by role, by provider type
 	sources   map[string]componentSource   // by component id
@@ -80,7 +81,11 @@ func (d *draft) readExtensions() {
 	if !ok {
 		providers, _ = inline[rows](d, extProviderOld)
 	}
-	for _, p := range providers.Providers {
+	d.ext.byType = map[string]int{}
+	for i, p := range providers.Providers {
+		if _, twice := d.ext.byType[p.Type]; !twice && p.Type != "" {
+			d.ext.byType[p.Type] = i
+		}
 		d.ext.providers = append(d.ext.providers, Provider{Type: p.Type, Component: p.Runtime.Component, Export: p.Runtime.Export,
 			World: p.Runtime.World, Operations: p.Operations, Capabilities: p.Capabilities,
 			ConfigSchema: p.ConfigSchema, StateSchema: p.StateSchema, Docs: p.Docs})
@@ -210,10 +215,12 @@ func (d *draft) hinted(entry Entry) []string {
 		EntrySubscriptions: {"subscriptions", "sync_subscriptions"},
 	}[entry]
 	var ids []string
+	seen := map[string]bool{}
 	for _, t := range types {
 		for _, role := range roles {
 			if id := d.ext.hints[t][role]; id != "" && d.m.flow(id) != nil {
-				if !slices.Contains(ids, id) {
+				if !seen[id] {
+					seen[id] = true
 					ids = append(ids, id)
 				}
 				break

@@ -14,11 +14,16 @@ import (
 	"github.com/greentic-ai/greentic-provision/plan"
 )
 
+const kindFlows = "flows"
+
 // graph reads the flow of an id: from the manifest or, where that has none, from
 // the file that the manifest or custom names. Without any, it gives nil.
 func (d *draft) graph(id string) (*flow.Graph, error) {
 	row := d.m.flow(id)
 	if row != nil && isSet(row.graph) {
+		if err := take(&d.flowsLeft, len(row.graph), d.Manifest.File, kindFlows); err != nil {
+			return nil, err
+		}
 		g, err := d.m.decodeGraph(row)
 		return g, inEntry(d.Manifest.File, err)
 	}
@@ -33,7 +38,7 @@ func (d *draft) graph(id string) (*flow.Graph, error) {
 	if err != nil || file == "" {
 		return nil, err
 	}
-	b, err := d.src.document(file)
+	b, err := d.within(&d.flowsLeft, file, kindFlows)
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +65,9 @@ func (d *draft) bind(g *flow.Graph, file string) error {
 		return nil
 	}
 	if f, err := d.src.find(summary); err != nil || f == absent {
+		return err
+	}
+	if _, err := d.within(&d.flowsLeft, summary, kindFlows); err != nil {
 		return err
 	}
 	var s struct {

@@ -197,7 +197,9 @@ func (d *draft) ownManifest(row componentRow, named string) (*Declaration, error
 			continue
 		}
 		var own declared
-		err = d.src.structured(file, &own)
+		if _, err = d.within(&d.manifestsLeft, file, "components' own manifests"); err == nil {
+			err = d.src.structured(file, &own)
+		}
 		if e, ok := errors.AsType[*Error](err); ok && graphRules[e.Rule] {
 			d.note(plan.Warn, "COMPONENT_MANIFEST_UNREADABLE", file, "", "the manifest of the component %s does not count: %s", hostile.Quote(row.ID), e.Detail)
 			return nil, nil

@@ -1,8 +1,10 @@
 package pack_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -210,10 +212,12 @@ func TestInspectKeepsNoComponents(t *testing.T) {
 		if err != nil || i.Ways[0].Steps[2].Component.Size != int64(len(large)) {
 			t.Fatalf("%s: %v", form, err)
 		}
-		// BLAKE3 alone leaves a byte of garbage for each byte; keeping the component
-		// would be a second one.
-		if used := allocated() - before; used > 30<<20 {
-			t.Errorf("%s: %d bytes allocated", form, used)
+		used := allocated() - before
+		// BLAKE3 alone leaves garbage, how much depends on how the test is built.
+		before = allocated()
+		io.Copy(integrity.NewHash(), struct{ io.Reader }{bytes.NewReader(large)}) // piece by piece, without WriteTo
+		if hashing := allocated() - before; used > hashing+10<<20 {
+			t.Errorf("%s: %d bytes allocated, %d of them for the hashes", form, used, hashing)
 		}
 	}
 }

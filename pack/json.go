@@ -24,6 +24,9 @@ const (
 	// MaxDocument bytes can make a decoder allocate: an empty element costs it
 	// one byte to write and us a struct to hold.
 	MaxElements = 65536
+	// MaxValues bounds a document as a whole for the same reason. Names of members
+	// count.
+	MaxValues = 8 * MaxElements
 )
 
 // structured decodes a document of the pack, which is CBOR if its name ends so
@@ -56,8 +59,9 @@ func (c *contents) json(name string) ([]byte, error) {
 func checkJSON(text []byte) error {
 	// jsontext refuses duplicate member names and invalid UTF-8 by default.
 	dec := jsontext.NewDecoder(bytes.NewBuffer(text))
+	values := 0
 	for {
-		_, err := dec.ReadToken()
+		token, err := dec.ReadToken()
 		if errors.Is(err, io.EOF) && dec.InputOffset() == 0 {
 			return refuse(RuleSyntax, "", "", "is empty")
 		}
@@ -66,6 +70,12 @@ func checkJSON(text []byte) error {
 		}
 		if err != nil {
 			return refuse(RuleSyntax, "", "", "%s", hostile.Error(err))
+		}
+		if kind := token.Kind(); kind != '}' && kind != ']' {
+			values++
+		}
+		if values > MaxValues {
+			return refuse(RuleDocument, "", "", "has more than %d values", MaxValues)
 		}
 		depth := dec.StackDepth()
 		if depth > MaxNesting {

@@ -27,9 +27,17 @@ func (d *draft) lock() (map[string]locked, error) {
 		return d.locked, nil
 	}
 	d.locked = map[string]locked{}
-	file, err := d.asset(lockFiles...)
-	if err != nil || file == "" {
-		return d.locked, err
+	file := ""
+	for _, name := range lockFiles {
+		if there, err := d.has(name); err != nil {
+			return nil, err
+		} else if there {
+			file = name
+			break
+		}
+	}
+	if file == "" {
+		return d.locked, nil
 	}
 	var l struct {
 		Components jsontext.Value `json:"components"`
@@ -52,7 +60,7 @@ func (d *draft) lock() (map[string]locked, error) {
 			}
 		}
 	}
-	err = d.src.structured(file, &l)
+	err := d.src.structured(file, &l)
 	switch {
 	case err != nil:
 	case isSet(l.Components) && l.Components.Kind() == '{':
@@ -100,5 +108,10 @@ func blob(digest string) string {
 	if b, err := hex.DecodeString(sum); err != nil || len(b) != 32 {
 		return ""
 	}
-	return path.Join("blobs/sha256", strings.ToLower(sum)+".wasm")
+	return path.Join(blobs, strings.ToLower(sum)+".wasm")
 }
+
+const blobs = "blobs/sha256"
+
+// isBlob says that a file is named after its content.
+func isBlob(file string) bool { return path.Dir(file) == blobs && path.Ext(file) == ".wasm" }

@@ -2,6 +2,8 @@ package pack
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 
@@ -19,6 +21,17 @@ var manifestFiles = []string{"pack.json", "manifest.json", "manifest.cbor", "pac
 
 // sourceFiles are what a packer makes a manifest of.
 var sourceFiles = []string{"pack.yaml", "gtpack.yaml"}
+
+// IsDirectory says whether path is a directory that holds the manifest of a pack, or
+// what a packer makes one of: one worth opening.
+func IsDirectory(path string) bool {
+	for _, name := range slices.Concat(manifestFiles, sourceFiles) {
+		if st, err := os.Stat(filepath.Join(path, name)); err == nil && st.Mode().IsRegular() {
+			return true
+		}
+	}
+	return false
+}
 
 // manifest is what the generations have in common for discovery and resolution.
 type manifest struct {
@@ -147,10 +160,10 @@ func (d *draft) readManifest() error {
 		return err
 	}
 	d.uses(file)
+	d.Manifest.File = file
 	if err := d.decodeManifest(file, text); err != nil {
 		return inEntry(file, err)
 	}
-	d.Manifest.File = file
 	if err := checkIdentifier(d.Manifest.ID); err != nil {
 		return refuse(RuleIdentifier, file, "", "the pack id %v", err)
 	}
@@ -408,6 +421,11 @@ func (d *draft) decodeSource(text []byte) error {
 	}
 	for _, c := range s.ComponentSources {
 		row := componentRow{Declaration{ID: c.ID, Version: c.Version, World: c.World, Supports: c.Supports, Operations: operationNames(c.Operations), Capabilities: object(c.Capabilities)}, c.Wasm}
+		// Upstream's own trees do (messaging-dummy lists messaging-provider-dummy twice).
+		if _, twice := d.m.componentIndex[row.ID]; twice {
+			d.note(plan.Warn, "COMPONENT_TWICE", d.Manifest.File, "", "the component %s is listed twice; the first one counts", hostile.Quote(row.ID))
+			continue
+		}
 		if err := d.m.addComponent(row); err != nil {
 			return err
 		}

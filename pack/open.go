@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -87,6 +88,10 @@ type draft struct {
 	locked    map[string]locked
 	loaded    map[string]int   // index into Components by path
 	broken    map[string]error // by path
+
+	// How many bytes of flows and of the components' own manifests are still taken
+	// apart: one file can serve for thousands of them.
+	flowsLeft, manifestsLeft int
 }
 
 // open finds out which form path has.
@@ -192,7 +197,8 @@ func read(src source, form Form, o Options, describe bool) (*draft, error) {
 	d := &draft{
 		Blueprint: Blueprint{Form: form, Entry: o.Entry},
 		options:   o, describe: describe, src: newContents(src),
-		m:    manifest{componentIndex: map[string]int{}, flowIndex: map[string]int{}},
+		m:         manifest{componentIndex: map[string]int{}, flowIndex: map[string]int{}},
+		flowsLeft: MaxDocument, manifestsLeft: MaxDocument,
 		used: map[string]bool{}, located: map[string]location{}, loaded: map[string]int{}, broken: map[string]error{},
 	}
 	if err := d.readManifest(); err != nil {
@@ -220,18 +226,20 @@ func read(src source, form Form, o Options, describe bool) (*draft, error) {
 	if err := d.src.end(); err != nil {
 		return nil, err
 	}
+	for _, f := range src.findings() {
+		d.note(f.Severity, f.Code, f.Path, f.Hint, "%s", f.Message)
+	}
 	if d.omitted > 0 {
 		d.Findings = append(d.Findings, plan.Diagnostic{Severity: plan.Info, Code: "FINDINGS_OMITTED",
 			Message: fmt.Sprintf("%d more findings are not shown", d.omitted)})
 	}
-	d.Findings = append(d.Findings, src.findings()...)
 	return d, nil
 }
 
 // verify asks package integrity.
 func (d *draft) verify() error {
 	in := integrity.Input{Files: d.src, Directory: d.Form == FormDir, Components: map[string]string{},
-		ComponentManifests: d.ext.claims(), Legacy: d.m.legacy}
+		Used: slices.Sorted(maps.Keys(d.used)), ComponentManifests: d.ext.claims(), Legacy: d.m.legacy}
 	before, omitted := len(d.Findings), d.omitted
 	for _, c := range d.m.components[:min(len(d.m.components), MaxEntries)] {
 		file, _, err := d.locate(c.ID)
@@ -240,6 +248,11 @@ func (d *draft) verify() error {
 		}
 		if file != "" {
 			in.Components[c.ID] = file
+		}
+	}
+	for _, claim := range slices.Concat(in.ComponentManifests, in.Legacy) {
+		if _, err := d.has(claim.Entry); err != nil { // a directory lists what was looked for, if not all
+			return err
 		}
 	}
 	if !d.describe {
@@ -298,6 +311,25 @@ const digestVersion = "greentic-pack-digest-v2"
 func hexSHA256(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
+}
+
+// within reads a document of a kind of which all together are bounded. Once there
+// is nothing left, no further one is read.
+func (d *draft) within(left *int, name, kind string) (b []byte, err error) {
+	if *left >= 0 {
+		if b, err = d.src.document(name); err != nil {
+			return nil, err
+		}
+	}
+	return b, take(left, len(b), name, kind)
+}
+
+// take takes n bytes out of what is left for a kind of document.
+func take(left *int, n int, name, kind string) error {
+	if *left -= n; *left < 0 {
+		return refuse(RuleDocument, name, "", "up to here the %s have more than the %d bytes that are read", kind, MaxDocument)
+	}
+	return nil
 }
 
 // problem records why the entry cannot be run. err is an *Error.

@@ -22,8 +22,10 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/greentic-ai/greentic-provision/flow"
 	"github.com/greentic-ai/greentic-provision/integrity"
 	"github.com/greentic-ai/greentic-provision/pack"
+	"github.com/greentic-ai/greentic-provision/plan"
 )
 
 // refusal is a pack that breaks one rule.
@@ -207,9 +209,6 @@ var refusals = []refusal{
 	{"legacy component twice", jsonPack(`{"meta":{"pack_id":"a","version":"1"},"components":[{"name":"c"},{"name":"c"}]}`), pack.RuleManifest, "pack.json", "twice"},
 	{"source without name", func(*testing.T) []byte { return rawZip([]rawEntry{stored("pack.manifest.json", `{"version":"1"}`)}) }, pack.RuleManifest, "pack.manifest.json", `no "name"`},
 	{"source without version", func(*testing.T) []byte { return rawZip([]rawEntry{stored("pack.manifest.json", `{"name":"a"}`)}) }, pack.RuleManifest, "pack.manifest.json", `no "version"`},
-	{"source component twice", func(*testing.T) []byte {
-		return rawZip([]rawEntry{stored("pack.manifest.json", `{"name":"a","version":"1","component_sources":[{"id":"c"},{"id":"c"}]}`)})
-	}, pack.RuleManifest, "pack.manifest.json", "twice"},
 	{"entry_flows of numbers", jsonPack(`{"id":"a","version":"1","meta":{"entry_flows":[1]}}`), pack.RuleManifest, "pack.json", "is a number where an object is expected"},
 	{"entrypoints of a wrong type", jsonPack(`{"id":"a","version":"1","flows":[{"id":"f","entrypoints":"setup"}]}`), pack.RuleManifest, "pack.json", "is a string where an array is expected"},
 	{"entrypoints of numbers", jsonPack(`{"id":"a","version":"1","flows":[{"id":"f","entrypoints":[1]}]}`), pack.RuleManifest, "pack.json", "is a number where a string is expected"},
@@ -235,6 +234,8 @@ var refusals = []refusal{
 	{"CBOR indefinite map without an end", cborPack("bf 6161 01"), pack.RuleSyntax, "manifest.cbor", "ends early"},
 	{"CBOR break after a key", cborPack("bf 6161 ff"), pack.RuleSyntax, "manifest.cbor", "a break"},
 	{"CBOR duplicate key in an indefinite map", cborPack("bf 6161 01 6161 02 ff"), pack.RuleSyntax, "manifest.cbor", "twice"},
+	{"CBOR of too many values", cborPack("89" + strings.Repeat("9a00010000"+strings.Repeat("01", pack.MaxElements), 9)), pack.RuleDocument, "manifest.cbor", "more than 524288 values"},
+	{"JSON of too many values", jsonPack("[" + strings.Repeat("["+strings.Repeat("0,", pack.MaxElements-1)+"0],", 8) + "0]"), pack.RuleDocument, "pack.json", "more than 524288 values"},
 	{"CBOR indefinite array of too many", cborPack("81 9f" + strings.Repeat("01", pack.MaxElements+1) + "ff"), pack.RuleDocument, "manifest.cbor", "more than"},
 	{"CBOR indefinite text", cborPack("7f 6161 ff"), pack.RuleSyntax, "manifest.cbor", "indefinite length"},
 	{"CBOR break in a definite array", cborPack("81 ff"), pack.RuleSyntax, "manifest.cbor", "a break"},
@@ -769,18 +770,187 @@ func TestLockIsUnreadable(t *testing.T) {
 	}
 }
 
-// All documents together are bounded, too: here the ninth flow is one too many.
+// All documents together are bounded, too: here the ninth is one too many.
 func TestDocumentsAreBounded(t *testing.T) {
-	entries := []rawEntry{stored("pack.json", `{"id":"p","version":"1","meta":{"entry_flows":{"setup":"f0"}}}`)}
-	for i := range 10 {
-		text := fmt.Sprintf(`{"id":"f%d","nodes":{"n":{"component":"flow.call","input":{"mapping":{"flow":"f%d"}}}}}`, i, i+1)
-		entries = append(entries, deflated(fmt.Sprintf("flows/f%d.json", i), []byte(text+strings.Repeat(" ", pack.MaxDocument-100-len(text)))))
+	full := func(text string) []byte {
+		return []byte(text + strings.Repeat(" ", pack.MaxDocument-100-len(text)))
 	}
-	b, err := pack.OpenBytes(rawZip(entries), "x", pack.Options{})
+	i, err := pack.Inspect(lay(t, fstest.MapFS{
+		"manifest.json": {Data: full(`{"schema_version":"pack-v1","pack_id":"p","version":"1","components":[{"id":"c"}],"extensions":{"greentic.ext.provider":{"inline":{"providers":[
+			{"provider_type":"t","config_schema_ref":"schema.json","runtime":{"component_ref":"c"}}]}}}}`)},
+		"assets/pack.json":                     {Data: full(`{"meta":{"entry_flows":{"setup":"s"}}}`)},
+		"flows/s.json":                         {Data: full(`{"id":"s","nodes":{"n":{"component":"c"}}}`)},
+		"setup.yaml":                           {Data: full("")},
+		"secret-requirements.json":             {Data: full("[]")},
+		"requirements.json":                    {Data: full("{}")},
+		"schema.json":                          {Data: full("{}")},
+		"pack.lock.json":                       {Data: full(`{"schema_version":1,"components":[]}`)},
+		"components/c/component.manifest.json": {Data: full(`{"id":"c"}`)},
+	}), pack.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(b.Graphs) != pack.MaxDocuments/pack.MaxDocument || !strings.HasPrefix(codes(b), "FLOW_UNREADABLE flows/f8.json") || !strings.Contains(b.Findings[0].Message, "more than the 33554432 bytes") {
-		t.Errorf("%d graphs, findings %+v", len(b.Graphs), b.Findings)
+	n := slices.IndexFunc(i.Findings, func(f plan.Diagnostic) bool { return f.Code == "COMPONENT_MANIFEST_UNREADABLE" })
+	if n < 0 || !strings.Contains(i.Findings[n].Message, "more than the 33554432 bytes") {
+		t.Errorf("findings %+v", i.Findings)
 	}
+}
+
+// One file can serve for any number of flows and components. What is made of it is
+// bounded, not only what is read.
+func TestAFileThatServesOftenIsBounded(t *testing.T) {
+	const times = 3000
+	var flows, calls, components, manifests []string
+	for i := range times {
+		flows = append(flows, fmt.Sprintf(`{"id":"f%d","file":"one.json"}`, i))
+		calls = append(calls, fmt.Sprintf(`"n%d":{"component":"flow.call","input":{"mapping":{"flow":"f%d"}}}`, i, i))
+		components = append(components, fmt.Sprintf(`{"id":"c%d"}`, i))
+		manifests = append(manifests, fmt.Sprintf(`{"component_id":"c%d","manifest_file":"one.json"}`, i))
+	}
+	one := `{"id":"one","nodes":{"x":{"component":"c"}},"operations":[` + strings.Repeat("{},", 65000) + `{}]}`
+	dir := lay(t, fstest.MapFS{
+		"pack.manifest.json": {Data: []byte(`{"name":"p","version":"1","flows":[{"id":"setup_default","file":"main.json"},` + strings.Join(flows, ",") + `],"component_sources":[` + strings.Join(components, ",") +
+			`],"extensions":{"greentic.pack.component_manifests@v1":{"inline":{"entries":[` + strings.Join(manifests, ",") + `]}}}}`)},
+		"main.json": {Data: []byte(`{"id":"main","nodes":{` + strings.Join(calls, ",") + `}}`)},
+		"one.json":  {Data: []byte(one)},
+	})
+	i, err := pack.Inspect(dir, pack.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := pack.MaxDocument / len(one)
+	if n := len(i.Nodes) - times; n < 1 || n > most {
+		t.Errorf("%d flows were made of one file; at most %d fit into %d bytes", n, most, pack.MaxDocument)
+	}
+	described := 0
+	for _, c := range i.Components {
+		if c.Own != nil {
+			described++
+		}
+	}
+	if described < 1 || described > most {
+		t.Errorf("%d manifests were made of one file; at most %d fit into %d bytes", described, most, pack.MaxDocument)
+	}
+}
+
+// A flow that many nodes call is looked at once, also when it cannot be read.
+func TestAFlowIsMetOnce(t *testing.T) {
+	var calls []string
+	for i := range 1000 {
+		calls = append(calls, fmt.Sprintf(`"n%d":{"component":"flow.call","input":{"mapping":{"flow":%q}}}`, i, []string{"absent", "broken"}[i%2]))
+	}
+	b, err := pack.Open(lay(t, fstest.MapFS{
+		"pack.json":                     {Data: []byte(`{"id":"p","version":"1","flows":[{"id":"setup_default"}]}`)},
+		"flows/setup_default/flow.json": {Data: []byte(`{"id":"setup_default","nodes":{` + strings.Join(calls, ",") + `}}`)},
+		"flows/broken.json":             {Data: []byte("{")},
+	}), pack.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := codes(b)
+	if strings.Count(got, "FLOW_ABSENT") != 1 || strings.Count(got, "FLOW_UNREADABLE") != 1 {
+		t.Errorf("findings %s", got)
+	}
+}
+
+// All flows of a run have together no more nodes than one may have.
+func TestNodesOfAllFlowsAreBounded(t *testing.T) {
+	graph := func(next string) []byte {
+		nodes := []string{fmt.Sprintf(`"call":{"component":"flow.call","input":{"mapping":{"flow":%q}}}`, next)}
+		for i := range flow.MaxNodes/2 - 1 {
+			nodes = append(nodes, fmt.Sprintf(`"n%d":{"component":"questions"}`, i))
+		}
+		return []byte(`{"id":"any","nodes":{` + strings.Join(nodes, ",") + `}}`)
+	}
+	b, err := pack.OpenBytes(zipOf(t, fstest.MapFS{
+		"pack.json":                {Data: []byte(`{"id":"p","version":"1","flows":[{"id":"setup_default"}]}`)},
+		"flows/setup_default.json": {Data: graph("second")},
+		"flows/second.json":        {Data: graph("third")},
+		"flows/third.json":         {Data: graph("")},
+	}), "x", pack.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b.Graphs) != 2 || !strings.Contains(codes(b), "FLOW_UNREADABLE") {
+		t.Errorf("%d flows, findings %s", len(b.Graphs), codes(b))
+	}
+}
+
+// What is named after its content has that content.
+func TestABlobHasTheDigestOfItsName(t *testing.T) {
+	const other = "blobs/sha256/abababababababababababababababababababababababababababababababab.wasm"
+	archive := zipOf(t, fstest.MapFS{
+		"manifest.json": {Data: []byte(`{"schema_version":"pack-v1","pack_id":"p","version":"1","flows":[{"id":"setup_default","flow":{"nodes":[{"id":"n","component":{"id":"c"}}]}}],"extensions":
+			{"greentic.pack.component_sources@v1":{"inline":{"components":[{"name":"c","resolved":{"digest":"sha256:` + other[len("blobs/sha256/"):len(other)-len(".wasm")] + `"}}]}}}}`)},
+		other: {Data: []byte("\x00asm\x0d\x00\x01\x00")},
+	})
+	b, err := pack.OpenBytes(archive, "x", pack.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b.Components) != 0 || !strings.Contains(codes(b), "COMPONENT_UNREADABLE "+other) {
+		t.Errorf("binaries %v, findings %s", b.Components, codes(b))
+	}
+}
+
+// The questions are those of the first offer, which is also whose component is
+// asked.
+func TestOnlyTheFirstOfferAsks(t *testing.T) {
+	b, err := pack.OpenBytes(zipOf(t, fstest.MapFS{
+		"pack.json": {Data: []byte(`{"id":"p","version":"1","meta":{"entry_flows":{"setup":"s"}},"extensions":{"greentic.ext.capabilities.v1":{"inline":{"offers":[
+			{"offer_id":"a","requires_setup":true,"setup":{"qa_ref":"absent.yaml"}},{"offer_id":"b","requires_setup":true,"setup":{"qa_ref":"other.yaml"}}]}}}}`)},
+		"other.yaml":               {Data: []byte("title: of the other\n")},
+		"setup.yaml":               {Data: []byte("title: of the pack\n")},
+		"setup_default__apply.wat": {Data: []byte("(module)")},
+	}), "x", pack.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.Setup == nil || b.Setup.Path != "setup.yaml" {
+		t.Errorf("questions %+v", b.Setup)
+	}
+}
+
+// Nothing says that a lock below assets/ is right, so it finds no binary.
+func TestALockBelowAssetsFindsNothing(t *testing.T) {
+	b, err := pack.OpenBytes(zipOf(t, fstest.MapFS{
+		"manifest.json":         {Data: []byte(`{"schema_version":"pack-v1","pack_id":"p","version":"1","flows":[{"id":"setup_default","flow":{"nodes":[{"id":"n","component":{"id":"c"}}]}}]}`)},
+		"assets/pack.lock.json": {Data: []byte(`{"schema_version":1,"components":[{"name":"c","path":"x.wasm","sha256":"` + strings.Repeat("ab", 32) + `"}]}`)},
+		"x.wasm":                {Data: []byte("\x00asm\x0d\x00\x01\x00")},
+	}), "x", pack.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b.Components) != 0 {
+		t.Errorf("runs %s", b.Components[0].Path)
+	}
+}
+
+// A file that the manifest names decides what is run, whatever it is called: one
+// that the inventory does not list is an error.
+func TestWhatIsUsedIsInTheInventory(t *testing.T) {
+	for name, c := range map[string]struct{ files fstest.MapFS }{
+		"binary": {fstest.MapFS{"bin/c": {Data: []byte("\x00asm\x0d\x00\x01\x00")}}},
+		"graph":  {fstest.MapFS{"graphs/s.json": {Data: []byte(`{"id":"s","nodes":{"n":{"component":"c"}}}`)}}},
+	} {
+		c.files["pack.manifest.json"] = &fstest.MapFile{Data: []byte(`{"name":"p","version":"1","flows":[{"id":"setup_default","file":"graphs/s.json"}],"component_sources":[{"id":"c","wasm":"bin/c"}]}`)}
+		c.files["setup_default__apply.wat"] = &fstest.MapFile{Data: []byte("(module)")}
+		inventory := sbomOf(c.files, "pack.manifest.json", "setup_default__apply.wat")
+		c.files["sbom.json"] = &fstest.MapFile{Data: inventory}
+		_, err := pack.OpenBytes(zipOf(t, c.files), "x", pack.Options{})
+		e, ok := errors.AsType[*pack.Error](err)
+		if !ok || e.Rule != pack.RuleIntegrity || !strings.Contains(e.Detail, "not in inventory") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func sbomOf(files fstest.MapFS, names ...string) []byte {
+	var rows []string
+	for _, n := range names {
+		h := integrity.NewHash()
+		h.Write(files[n].Data)
+		rows = append(rows, fmt.Sprintf(`{"path":%q,"size":%d,"hash_blake3":%q}`, n, h.Sum().Size, h.Sum().BLAKE3))
+	}
+	return []byte(`{"format":"greentic-sbom-v1","files":[` + strings.Join(rows, ",") + `]}`)
 }

@@ -159,7 +159,10 @@ func (d *draft) component(id, file string) (int, error) {
 		return -1, err
 	}
 	c := Component{ID: id, Path: file, Text: x.text, SHA256: d.src.sums[file].SHA256, Size: d.src.sums[file].Size}
-	if c.Layer, err = x.layer(file, c.Size); err != nil {
+	if c.Layer, err = x.layer(file, c.Size); err == nil && isBlob(file) && file != blob(c.SHA256) {
+		err = refuse(RuleComponent, file, "build the pack again", "is named after a digest and has another, %s", c.SHA256)
+	}
+	if err != nil {
 		d.broken[file] = err
 		e, _ := errors.AsType[*Error](err)
 		d.note(plan.Warn, "COMPONENT_UNREADABLE", file, e.Hint, "%s %s; it is not run", hostile.Quote(file), e.Detail)

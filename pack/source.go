@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"io/fs"
+	"maps"
+	"slices"
 
 	"github.com/greentic-ai/greentic-provision/integrity"
 	"github.com/greentic-ai/greentic-provision/plan"
@@ -56,9 +58,12 @@ func (c *contents) document(name string) ([]byte, error) {
 	if b, ok := c.kept[name]; ok {
 		return b, nil
 	}
-	b, err := c.bytes(name, MaxDocument, RuleDocument)
-	if err != nil {
-		return nil, err
+	var b []byte
+	if c.room >= 0 { // else every further document would be read only to be refused
+		var err error
+		if b, err = c.bytes(name, MaxDocument, RuleDocument); err != nil {
+			return nil, err
+		}
 	}
 	if c.room -= int64(len(b)); c.room < 0 {
 		return nil, refuse(RuleDocument, name, "", "up to here the documents have more than the %d bytes that are read", MaxDocuments)
@@ -83,17 +88,22 @@ func (c *contents) stream(w io.Writer, name string, most int64, rule Rule) error
 	if err := c.copy(io.MultiWriter(w, h), name, most, rule); err != nil {
 		return err
 	}
-	c.sums[name] = h.Sum()
+	sum := h.Sum()
+	if before, again := c.sums[name]; again && sum != before {
+		return refuse(RuleTrueSize, name, "leave the pack alone while it is read", "has changed since it was read first")
+	}
+	c.sums[name] = sum
 	return nil
 }
 
-// Names implements integrity.Files.
+// Names implements integrity.Files. What was read is among them, even if it is
+// gone by now: it is what runs.
 func (c *contents) Names() []string {
 	names, err := c.names()
 	if c.fault == nil {
 		c.fault = err
 	}
-	return names
+	return slices.Compact(slices.Sorted(slices.Values(slices.AppendSeq(names, maps.Keys(c.sums)))))
 }
 
 // Sum implements integrity.Files.

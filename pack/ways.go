@@ -105,7 +105,7 @@ func (d *draft) findWays() error {
 func (d *draft) noWay() error {
 	var reasons []string
 	for _, w := range d.Ways {
-		reasons = append(reasons, fmt.Sprintf("%s: %s", w.Via, hostile.Cut(w.Problem, 600)))
+		reasons = append(reasons, fmt.Sprintf("%s: %s", w.Via, hostile.Clip(w.Problem, 600)))
 	}
 	what := fmt.Sprintf("the %s flow %s", d.Entry, hostile.Quote(d.Flow.ID))
 	if d.Flow.ID == "" {
@@ -407,9 +407,9 @@ func (d *draft) addNode(nodes map[string]int, n flow.Node) error {
 // providerComponent is the component of the provider that a node calls, "" where
 // the pack declares none.
 func (d *draft) providerComponent(c call) string {
-	for _, p := range d.ext.providers {
-		if p.Type == c.provider || p.Type == c.providerType {
-			return p.Component
+	for _, t := range []string{c.provider, c.providerType} {
+		if i, ok := d.ext.byType[t]; ok {
+			return d.ext.providers[i].Component
 		}
 	}
 	if len(d.ext.providers) == 1 && c.providerType == "" {
@@ -479,12 +479,16 @@ func calls(n flow.Node) call {
 func (d *draft) readGraphs() error {
 	d.Graphs = map[string]*flow.Graph{}
 	d.graphless = "the pack has no graph of the flow"
+	met := map[string]bool{d.Flow.ID: true}
+	nodes := 0
 	for next := distinct([]string{d.Flow.ID}); len(next) > 0; next = next[1:] {
 		id := next[0]
-		if _, ok := d.Graphs[id]; ok {
-			continue
-		}
 		g, err := d.graph(id)
+		if g != nil && err == nil {
+			if nodes += len(g.Nodes); nodes > flow.MaxNodes {
+				err = refuse(RuleFlow, d.Manifest.File, "", "up to here the flows have %d nodes; at most %d are read", nodes, flow.MaxNodes)
+			}
+		}
 		if e, ok := errors.AsType[*Error](err); ok && graphRules[e.Rule] {
 			if id == d.Flow.ID {
 				d.graphless = "the flow cannot be read: " + e.Detail
@@ -507,7 +511,8 @@ func (d *draft) readGraphs() error {
 		d.Graphs[id] = g
 		d.order = append(d.order, id)
 		for _, n := range g.Nodes {
-			if c := calls(n); c.flow != "" && len(next) < MaxEntries {
+			if c := calls(n); c.flow != "" && !met[c.flow] {
+				met[c.flow] = true
 				next = append(next, c.flow)
 			}
 		}

@@ -273,7 +273,7 @@ func (p *printer) conclusion(in *pack.Inspection, x *engine.Examination) {
 	case x != nil && !x.Possible:
 		p.prose("  "+p.style.paint(entry+" cannot be run:", red, bold)+" ", 2+columns(entry)+16, Line(cmp.Or(x.Problem, x.Why), maxProse))
 	case broken:
-		p.line("  %s", p.style.paint("is not what it says of itself, and is not run", red, bold))
+		p.line("  %s", p.style.paint("the pack is not what it says of itself, and is not run", red, bold))
 	case x == nil:
 		p.line("  %s: nothing in the files says that it cannot be run", entry)
 	default:

@@ -73,7 +73,7 @@ func (a *app) inspect(ctx context.Context, f dryRun, static bool) (inspected, er
 		return inspected{}, err
 	}
 	options := pack.Options{Entry: f.entry, Provider: f.pack.providerType, Integrity: policy, AllowUnverified: true}
-	in, err := pack.Inspect(f.pack.path, options)
+	in, err := unlessEnded(ctx, func() (*pack.Inspection, error) { return pack.Inspect(f.pack.path, options) })
 	if err != nil {
 		return inspected{}, packError("--pack", f.pack.path, err)
 	}
@@ -91,7 +91,7 @@ func (a *app) inspect(ctx context.Context, f dryRun, static bool) (inspected, er
 }
 
 func (a *app) examine(ctx context.Context, f dryRun, options pack.Options) (*engine.Examination, error) {
-	b, err := pack.Open(f.pack.path, options)
+	b, err := unlessEnded(ctx, func() (*pack.Blueprint, error) { return pack.Open(f.pack.path, options) })
 	if err != nil {
 		return nil, err
 	}

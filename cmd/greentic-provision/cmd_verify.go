@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/greentic-ai/greentic-provision/engine"
+	"github.com/greentic-ai/greentic-provision/integrity"
 	"github.com/greentic-ai/greentic-provision/pack"
 	"github.com/greentic-ai/greentic-provision/render"
 )
@@ -30,7 +31,7 @@ warnings. The exit code is 3 when there is an error. Nothing of the pack is run.
 			if err != nil {
 				return err
 			}
-			report, err := pack.Verify(p.path, policy)
+			report, err := unlessEnded(c.Context(), func() (*integrity.Report, error) { return pack.Verify(p.path, policy) })
 			if err != nil {
 				return packError("--pack", p.path, err)
 			}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"io/fs"
 	"strings"
 	"syscall"
@@ -30,6 +32,28 @@ func TestGivingUpIsAnInterruption(t *testing.T) {
 	}
 	if stderr.String() != "greentic-provision: interrupted\n" || out.String() != `{"error":{"exit_code":130,"message":"interrupted"}}`+"\n" {
 		t.Errorf("%q, %q", stderr.String(), out.String())
+	}
+}
+
+// TestWorkThatKnowsNoContextIsNotWaitedFor: opening a big pack takes a while, and a
+// signal ends the program all the same.
+func TestWorkThatKnowsNoContextIsNotWaitedFor(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("a signal")
+	release, gone := make(chan struct{}), make(chan struct{})
+	_, err := unlessEnded(ctx, func() (int, error) {
+		defer close(gone)
+		cancel(cause)
+		<-release
+		return 1, nil
+	})
+	if err != cause {
+		t.Errorf("got %v", err)
+	}
+	close(release)
+	<-gone
+	if n, err := unlessEnded(t.Context(), func() (int, error) { return 2, nil }); n != 2 || err != nil {
+		t.Errorf("got %d, %v", n, err)
 	}
 }
 

@@ -37,28 +37,37 @@ func (a *app) readInput(ctx context.Context, flag, name string, max limits.Bytes
 		}
 		from = f
 	}
+	b, err := unlessEnded(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(from, int64(max)+1)) })
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
+		return nil, wrong(pathReason(err), "")
+	case len(b) > int(max):
+		return nil, wrong(fmt.Sprintf("is longer than %s", max), raise)
+	}
+	return b, nil
+}
+
+// unlessEnded waits for f, which has no regard for ctx: a read that blocks, or a big
+// pack. When ctx ends first, its cause is the error; the program ends then too, and f
+// with it.
+func unlessEnded[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type outcome struct {
-		b   []byte
+		v   T
 		err error
 	}
-	// Reading blocks without regard for ctx. When ctx ends first, the program ends
-	// too, and the goroutine with it.
-	read := make(chan outcome, 1)
+	ended := make(chan outcome, 1)
 	go func() {
-		b, err := io.ReadAll(io.LimitReader(from, int64(max)+1))
-		read <- outcome{b, err}
+		v, err := f()
+		ended <- outcome{v, err}
 	}()
 	select {
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	case r := <-read:
-		if r.err != nil {
-			return nil, wrong(pathReason(r.err), "")
-		}
-		if len(r.b) > int(max) {
-			return nil, wrong(fmt.Sprintf("is longer than %s", max), raise)
-		}
-		return r.b, nil
+		var none T
+		return none, context.Cause(ctx)
+	case o := <-ended:
+		return o.v, o.err
 	}
 }
 

@@ -77,7 +77,8 @@ func (a *app) openPack(ctx context.Context, p packInput, entry pack.Entry) (*pac
 	if err != nil {
 		return nil, err
 	}
-	b, err := pack.Open(p.path, pack.Options{Entry: entry, Provider: p.providerType, Integrity: policy, AllowUnverified: p.allowUnverified})
+	options := pack.Options{Entry: entry, Provider: p.providerType, Integrity: policy, AllowUnverified: p.allowUnverified}
+	b, err := unlessEnded(ctx, func() (*pack.Blueprint, error) { return pack.Open(p.path, options) })
 	if err != nil {
 		return nil, packError("--pack", p.path, unverified(err, p.requireSignature))
 	}
