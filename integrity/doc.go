@@ -10,15 +10,15 @@
 // # Inventory
 //
 // sbom.cbor and sbom.json hold {format: "greentic-sbom-v1", files: [{path, size,
-// hash_blake3, media_type}]}; where both are there, both are checked. Each file
-// is there, once, with the size and BLAKE3 that are listed. Each file of the pack
-// is listed, but for the two inventories and signatures/*. One that is not is an
+// hash_blake3, media_type}]}; where both are there, both are checked. Each file is
+// there, once, with the size and BLAKE3 that are listed. Each file of the pack is
+// listed, but for the two inventories and signatures/*. One that is not is an
 // error if it can be run or decides what is ([Input].Used, *.wasm, *.wat, *.ygtc,
 // manifest*, pack.json, pack.manifest.json, flows/, pack.lock*, also below
-// assets/), else a
-// warning: the program would look at what the inventory's author never saw. An
-// empty inventory (real packs hold a CBOR map of one byte) is a warning, and so
-// is none, except in a directory, where it is for information only.
+// assets/), else a warning: the program would look at what the inventory's author
+// never saw. An empty inventory (real packs hold a CBOR map of one byte) is a
+// warning, and so is none, except in a directory, where it is for information
+// only.
 //
 // # Locks
 //
@@ -28,11 +28,11 @@
 // bundled_path|path, wasm_sha256|sha256, resolved_digest|digest}]}. A digest is
 // the SHA-256 of the component's file: of the bundled path and of the one of
 // [Input].Components, as far as the pack has them. A component without a file is
-// for information (real locks name components that the host has built in). Nothing reads the locks
-// below assets/, and real ones are out of date: what is wrong there is a warning.
-// Of two digests the one called after the file counts: the other may be that of a
-// registry's manifest. describe_hash and schema_hash are not checked, as that
-// needs running the component.
+// for information (real locks name components that the host has built in). Nothing
+// reads the locks below assets/, and real ones are out of date: what is wrong
+// there is a warning. Of two digests the one called after the file counts: the
+// other may be that of a registry's manifest. describe_hash and schema_hash are
+// not checked, as that needs running the component.
 //
 // # Manifests
 //
@@ -68,14 +68,13 @@
 // # Signature of a source directory
 //
 // Old builders signed source trees: pack.toml, or greentic-pack.toml, has a table
-// [greentic.signature] with alg "ed25519", key_id, created_at, digest and sig.
-// The signed bytes are, for each file in byte order of the paths, "PATH", NUL,
-// path, LF, "LEN", NUL, length in decimal, LF and the content; files below .git
-// and target and those named .DS_Store do not count, so what the pack uses must not
-// be among them. The digest is "sha256:" and their SHA-256; the
-// signature is Ed25519 over the bytes themselves. key_id is the first 16 bytes of
-// the SHA-256 of the key in hexadecimal; the key itself comes from the list of
-// trusted keys.
+// [greentic.signature] with alg "ed25519", key_id, created_at, digest and sig. The
+// signed bytes are, for each file in byte order of the paths, "PATH", NUL, path,
+// LF, "LEN", NUL, length in decimal, LF and the content; files below .git and
+// target and those named .DS_Store do not count, so what the pack uses must not be
+// among them. The digest is "sha256:" and their SHA-256; the signature is Ed25519
+// over the bytes themselves. key_id is the first 16 bytes of the SHA-256 of the
+// key in hexadecimal; the key itself comes from the list of trusted keys.
 //
 // The manifest counts as the Rust crate toml writes it without that table. The
 // builder rewrote the file when it signed it, so what is there differs from that

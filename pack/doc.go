@@ -79,11 +79,11 @@
 // A document has at most 4 MiB, all that are read together at most 32 MiB. One
 // that is structured has 64 levels of nesting, 65,536 elements in one array or map
 // and 524,288 values in all ("document bounds"). It is strict JSON (RFC 8259, one
-// value, UTF-8, no member name twice in an object) or strict CBOR (RFC 8949, one item, no strings
-// in pieces, no tags, text keys, no key twice in a map, finite numbers, no simple
-// values but the usual ones) ("document syntax"). CBOR means the JSON that has the
-// same value; bytes are an array of numbers. Fields that are not mentioned below
-// are ignored.
+// value, UTF-8, no member name twice in an object) or strict CBOR (RFC 8949, one
+// item, no strings in pieces, no tags, text keys, no key twice in a map, finite
+// numbers, no simple values but the usual ones) ("document syntax"). CBOR means
+// the JSON that has the same value; bytes are an array of numbers. Fields that are
+// not mentioned below are ignored.
 //
 // # Manifest
 //
@@ -111,12 +111,12 @@
 // All may have meta.entry_flows (an object from entry to flow id, a list of
 // {entry|name, id|flow_id|name}, or a list of flow ids, each of which serves the
 // entry of its name and setup_default the entry setup), and meta with
-// requires_public_base_url and capabilities. A component is listed once,
-// but for source trees, where the first counts (COMPONENT_TWICE). Ids of
-// packs, flows and components, and versions, are 1 to 100 bytes of showable
-// characters without '/' and '\' ("identifier"); a component with another id or
-// version has no binary of that name. A version
-// may be the literal "__PACK_VERSION__", which source trees have.
+// requires_public_base_url and capabilities. A component is listed once, but for
+// source trees, where the first counts (COMPONENT_TWICE). Ids of packs, flows and
+// components, and versions, are 1 to 100 bytes of showable characters without '/'
+// and '\' ("identifier"); a component with another id or version has no binary of
+// that name. A version may be the literal "__PACK_VERSION__", which source trees
+// have.
 //
 // Packers put the pack.json of a source tree below assets/. With a manifest of
 // another generation than "provisioning", the meta of assets/pack.json adds its
