@@ -161,7 +161,8 @@ func (r *run) invoke(ctx context.Context, st *stage, chosen Chosen, inv flow.Inv
 
 // nodeResponse makes a step's response of what a node put out. An output with a
 // plan of its own is one. Otherwise all of it is data; findings in it are findings all
-// the same, or an error would be swallowed, and when it reports the actions
+// the same, or an error would be swallowed, except in an output that says that the node
+// has failed: what that means is for the routes to say. When it reports the actions
 // that it took of those in its input, as Greentic's provisioning component does
 // ({"actions": [{"action_type", "scope", "key", "status"}]}), these are the plan,
 // because in a dry run the component makes no host call.
@@ -177,7 +178,7 @@ func nodeResponse(input, output json.RawMessage) (json.RawMessage, error) {
 	if patch := actions(input, doc["actions"]); patch != nil {
 		response["plan"] = patch
 	}
-	if areFindings(doc["diagnostics"]) {
+	if areFindings(doc["diagnostics"]) && !refused(output) {
 		response["diagnostics"] = doc["diagnostics"]
 	}
 	return plan.Canonical(response)

@@ -194,6 +194,8 @@ func TestFailuresOfNodes(t *testing.T) {
 	for _, tc := range []struct{ envelope, why string }{
 		{put(`{"ok": false}`), `it reports "ok": false and no reason`},
 		{put(`{"ok": false, "error": "no account"}`), `it reports "no account"`},
+		{put(`{"ok": false, "error": "no account", "diagnostics": [{"severity": "error", "code": "E", "message": "m"}]}`), `it reports "no account"`},
+		{put(`{"ok": false, "error": "no account", "diagnostics": [{"severity": "odd", "code": "E", "message": "m"}]}`), `it reports "no account"`},
 		{put(`{"ok": false, "OK": true, "Ok": true, "error": "no account"}`), `it reports "no account"`},
 		{put(`{"ok": false, "o\u212a": true, "plan": {"notes": ["x"]}, "error": "no account"}`), `it reports "no account"`},
 		{put(`{"ok": false, "actions": [{"status": "error", "message": "m"}], "plan": {"actions": []}}`), `it reports "m"`},

@@ -50,9 +50,6 @@ func (k *Key) window() string {
 // Trust is a list of trusted keys, each of them once. [ParseTrust] makes it.
 type Trust struct{ keys []Key }
 
-// Keys gives the keys in the order of the list.
-func (t *Trust) Keys() []Key { return append([]Key(nil), t.keys...) }
-
 // equal is the test for one key: ed25519.PublicKey.Equal takes any kind.
 func equal(key ed25519.PublicKey) func(ed25519.PublicKey) bool {
 	return func(x ed25519.PublicKey) bool { return bytes.Equal(x, key) }
