@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/greentic-ai/greentic-provision/internal/hostile"
 	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/plan"
 )
@@ -56,14 +57,18 @@ const (
 
 // Config is what a Host needs to know of a run.
 type Config struct {
-	// Mode says whether effects will become real; "" means plan.DryRun. A dry run
-	// has no network, whatever is granted.
-	Mode plan.Mode
 	// Grants lists what the guest may use; nil means Grants(), an empty slice
 	// nothing.
 	Grants []string
 	// State is what exists before the run.
 	State State
+	// Keys are the keys that the guest may use, as patterns: a text, or the beginning
+	// of one and "*". nil means every key of the installation.
+	Keys []string
+	// Own has the beginnings by which a key may name the installation in full
+	// ("provision:dev:acme:_:telegram:default:", "secrets://dev/acme/_/telegram/"). A
+	// full name with another beginning is somebody else's and denied.
+	Own []string
 	// PublicBaseURL is the operator's address; a relative redirect path of a
 	// consent flow is resolved against it. "" leaves the path as it is.
 	PublicBaseURL string
@@ -81,13 +86,15 @@ type Config struct {
 //
 // Host is safe for concurrent use, though a run has one step at a time.
 type Host struct {
-	mode          plan.Mode
 	granted       map[string]bool
+	keys          []string
+	own           []string
 	publicBaseURL string
 	callBytes     int
 
 	mu      sync.Mutex
 	rec     *record // nil between steps
+	refused []Denial
 	writes  int
 	written int // bytes
 
@@ -110,16 +117,24 @@ type record struct {
 	subs    []plan.SubscriptionOp
 	oauth   []plan.OAuthOp
 
+	state map[string]bool // blobs that were written or deleted
+
 	effects  []effect
-	denied   []denial
+	denied   []Denial
 	collided []collision
 }
 
-// denial is an operation that was refused and the capability that it lacked.
-type denial struct {
-	op    Op
-	grant string
+// Denial is an operation that policy refused: for want of the capability Grant or,
+// where that is "", because of the key, which is hostile text.
+type Denial struct {
+	Step  plan.Step `json:"step"`
+	Op    Op        `json:"op"`
+	Grant string    `json:"grant,omitempty"`
+	Key   string    `json:"key,omitempty"`
 }
+
+// maxDenials bounds what is remembered of denials, each kind of them once a step.
+const maxDenials = 100
 
 // secretWrite is the last word on a secret. key is its spelling in that write.
 type secretWrite struct {
@@ -140,15 +155,13 @@ func NewHost(cfg Config) *Host {
 	if cfg.Grants == nil {
 		cfg.Grants = Grants()
 	}
-	if cfg.Mode == "" {
-		cfg.Mode = plan.DryRun
-	}
 	if cfg.Limits.HostCallBytes == 0 {
 		cfg.Limits.HostCallBytes = limits.Default().HostCallBytes
 	}
 	h := &Host{
-		mode:          cfg.Mode,
 		granted:       map[string]bool{},
+		keys:          cfg.Keys,
+		own:           cfg.Own,
 		publicBaseURL: cfg.PublicBaseURL,
 		callBytes:     int(cfg.Limits.HostCallBytes),
 		config:        map[string]json.RawMessage{},
@@ -162,6 +175,7 @@ func NewHost(cfg Config) *Host {
 		h.granted[g] = true
 	}
 	maps.Copy(h.config, cfg.State.Config)
+	maps.Copy(h.state, cfg.State.Blobs)
 	for _, k := range slices.Sorted(maps.Keys(cfg.State.Secrets)) {
 		if canon, why := canonicalSecret(k); why == "" {
 			h.secrets[canon] = []byte(cfg.State.Secrets[k])
@@ -179,12 +193,12 @@ func NewHost(cfg Config) *Host {
 func (h *Host) BeginStep(step plan.Step) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.rec = &record{step: step, config: map[string]json.RawMessage{}, secrets: map[string]secretWrite{}}
+	h.rec = &record{step: step, config: map[string]json.RawMessage{}, secrets: map[string]secretWrite{}, state: map[string]bool{}}
 }
 
 // EndStep gives what the step would do. In the patch, only the last write to a
 // key counts, and the effects name each entry of the patch once, in the order
-// of the writes. A config key that was deleted is null in the patch, the only
+// of the writes; Written has what was written to secrets and to the state store. A config key that was deleted is null in the patch, the only
 // way the plan's form has to say so; the effect's Op tells it from a null that
 // was set: config.delete, or state.delete through the state store.
 //
@@ -215,6 +229,9 @@ func (h *Host) EndStep() (plan.Patch, []plan.Effect, []plan.Diagnostic) {
 			}
 		}
 	}
+	if len(r.secrets) > 0 || len(r.state) > 0 {
+		p.Written = h.left(r)
+	}
 	p.SubscriptionOps, p.OAuthOps = r.subs, r.oauth
 
 	effects := make([]plan.Effect, 0, len(r.effects))
@@ -229,8 +246,12 @@ func (h *Host) EndStep() (plan.Patch, []plan.Effect, []plan.Diagnostic) {
 	}
 
 	var ds []plan.Diagnostic
+	said := map[string]bool{}
 	for _, d := range r.denied {
-		ds = append(ds, h.deniedDiagnostic(r.step, d))
+		if d := h.deniedDiagnostic(r.step, d); !said[d.Message] { // keys are not in it
+			said[d.Message] = true
+			ds = append(ds, d)
+		}
 	}
 	if len(r.collided) > 0 {
 		ds = append(ds, collisionDiagnostic(r.step, r.collided))
@@ -238,14 +259,44 @@ func (h *Host) EndStep() (plan.Patch, []plan.Effect, []plan.Diagnostic) {
 	return p, effects, ds
 }
 
-func (h *Host) deniedDiagnostic(step plan.Step, d denial) plan.Diagnostic {
-	called := string(d.op)
-	if d.grant != d.op.grant() {
-		called += " on " + d.grant
+// left gives the values that a step left behind.
+func (h *Host) left(r *record) *plan.Written {
+	v := &plan.Written{Secrets: map[string][]byte{}, State: map[string][]byte{}}
+	for canon, w := range r.secrets {
+		if !w.deleted {
+			v.Secrets[w.key] = h.secrets[canon]
+		}
 	}
-	why, hint := "is not granted", "add "+d.grant+" to --grant to allow it"
-	if d.grant == GrantHTTP && h.mode == plan.DryRun {
-		why, hint = "no dry run allows", "network is only available when applying"
+	for k := range r.state {
+		v.State[k] = h.state[k] // nil where it was deleted
+	}
+	return v
+}
+
+// Denials gives what policy refused in the run so far.
+func (h *Host) Denials() []Denial {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.refused)
+}
+
+func (h *Host) deniedDiagnostic(step plan.Step, d Denial) plan.Diagnostic {
+	called := string(d.Op)
+	if d.Grant == "" {
+		return plan.Diagnostic{
+			Severity: plan.Warn,
+			Code:     "CAPABILITY_DENIED",
+			Message:  fmt.Sprintf("the %s step called %s with a key that is not its installation's to use", step, called),
+			Hint:     "a pack has the keys of its own installation and, of those, what --policy allows",
+			Own:      true,
+		}
+	}
+	if d.Grant != d.Op.grant() {
+		called += " on " + d.Grant
+	}
+	why, hint := "is not granted", "add "+d.Grant+" to --grant to allow it"
+	if d.Grant == GrantHTTP {
+		why, hint = "no run allows", "provisioning has no network: what is to be done elsewhere is an operation of the plan"
 	}
 	return plan.Diagnostic{
 		Severity: plan.Warn,
@@ -342,6 +393,9 @@ func (h *Host) Call(ctx context.Context, op string, args []byte) ([]byte, error)
 	if err := o.takes(a); err != nil {
 		return nil, err
 	}
+	if a.Key, err = h.ownKey(Op(op), a.Key); err != nil {
+		return nil, err
+	}
 	reply, err := o.run(h, a)
 	if err != nil {
 		return nil, err
@@ -359,16 +413,89 @@ func (h *Host) Call(ctx context.Context, op string, args []byte) ([]byte, error)
 // allow refuses an operation for want of a capability, and remembers it for the
 // step's diagnostics.
 func (h *Host) allow(op Op, grant string) error {
-	if h.granted[grant] && (grant != GrantHTTP || h.mode != plan.DryRun) {
+	if h.granted[grant] && grant != GrantHTTP {
 		return nil
 	}
-	if d := (denial{op, grant}); !slices.Contains(h.rec.denied, d) {
-		h.rec.denied = append(h.rec.denied, d)
-	}
+	h.deny(Denial{Step: h.rec.step, Op: op, Grant: grant})
 	if grant == GrantHTTP {
 		return refuse(Denied, "http client disabled by policy") // the words of Greentic's runner
 	}
 	return refuse(Denied, "%s is not granted", grant)
+}
+
+// deny remembers a refusal, for the step's diagnostics and for the audit log.
+func (h *Host) deny(d Denial) {
+	if slices.Contains(h.rec.denied, d) || len(h.refused) >= maxDenials {
+		return
+	}
+	h.rec.denied = append(h.rec.denied, d)
+	h.refused = append(h.refused, d)
+}
+
+// fullNames are how keys begin that name an installation as well.
+var fullNames = []string{"provision:", "secrets://"}
+
+// ownKey gives a key without the name of the installation, if it begins with that,
+// and refuses one that names another installation or that policy does not allow.
+func (h *Host) ownKey(op Op, key string) (string, error) {
+	if slices.ContainsFunc(fullNames, func(p string) bool { return strings.HasPrefix(key, p) }) {
+		own := ""
+		for _, p := range h.own {
+			if strings.HasPrefix(key, p) {
+				own = p
+			}
+		}
+		if own == "" {
+			h.deny(Denial{Step: h.rec.step, Op: op, Key: hostile.Clip(key, maxDeniedKey)})
+			return "", refuse(Denied, "the key names an installation that is not this one")
+		}
+		key = key[len(own):]
+	}
+	if !h.mayUse(op, key) {
+		h.deny(Denial{Step: h.rec.step, Op: op, Key: hostile.Clip(key, maxDeniedKey)})
+		return "", refuse(Denied, "policy does not allow the key")
+	}
+	return key, nil
+}
+
+// maxDeniedKey bounds what is kept of a key that was refused, in bytes.
+const maxDeniedKey = 128
+
+// mayUse says whether policy allows a key. Operations without one, and lists, which
+// show no values, are not about keys.
+func (h *Host) mayUse(op Op, key string) bool {
+	if h.keys == nil || !operations[op].key || op == ConfigList || op == MessagingSend {
+		return true
+	}
+	if op.grant() == GrantState {
+		if area, rest, ok := strings.Cut(key, "/"); ok && (area == GrantConfig || area == GrantSecrets) {
+			if _, name, ok := strings.Cut(rest, "/"); ok {
+				key = name
+			}
+		}
+	}
+	return AllowsKey(h.keys, key)
+}
+
+// AllowsKey says whether one of the patterns (Config.Keys) allows a key; nil allows
+// every one. Case and marks do not tell keys of secrets apart, so they are compared as
+// those are.
+func AllowsKey(patterns []string, key string) bool {
+	if patterns == nil {
+		return true
+	}
+	canon, _ := canonicalSecret(key)
+	for _, p := range patterns {
+		begin, open := strings.CutSuffix(p, "*")
+		if key == p || open && strings.HasPrefix(key, begin) {
+			return true
+		}
+		c, why := canonicalSecret(begin)
+		if why == "" && (canon == c || open && strings.HasPrefix(canon, c)) {
+			return true
+		}
+	}
+	return false
 }
 
 // grant is the capability that an operation belongs to.

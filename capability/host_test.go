@@ -140,8 +140,8 @@ func TestCall(t *testing.T) {
 		{op: "subscriptions.delete", args: `{"key":""}`, code: capability.Invalid},
 
 		{op: "oauth.consent_url", args: `{"oauth":{"provider":"google","subject":"me","scopes":["b","a c"],"redirect_path":"/cb?x=1","extra":"{\"prompt\":\"none\"}"}}`,
-			reply: `{"value":"https://oauth.invalid/consent?dry_run=true\u0026provider=google\u0026redirect_uri=https%3A%2F%2Fexample.invalid%2Fbase%2Fcb%3Fx%3D1\u0026scope=b+a+c\u0026subject=me"}`},
-		{op: "oauth.consent_url", args: `{"oauth":{"provider":"google","subject":""}}`, reply: `{"value":"https://oauth.invalid/consent?dry_run=true\u0026provider=google"}`},
+			reply: `{"value":"https://oauth.invalid/consent?provider=google\u0026redirect_uri=https%3A%2F%2Fexample.invalid%2Fbase%2Fcb%3Fx%3D1\u0026scope=b+a+c\u0026subject=me"}`},
+		{op: "oauth.consent_url", args: `{"oauth":{"provider":"google","subject":""}}`, reply: `{"value":"https://oauth.invalid/consent?provider=google"}`},
 		{op: "oauth.consent_url", args: `{}`, code: capability.Invalid},
 		{op: "oauth.consent_url", args: `{"oauth":{"provider":"","subject":""}}`, code: capability.Invalid},
 		{op: "oauth.consent_url", args: `{"oauth":{"provider":"p","subject":"a\nb"}}`, code: capability.Invalid},
@@ -154,11 +154,11 @@ func TestCall(t *testing.T) {
 		{op: "oauth.consent_url", args: `{"oauth":{"provider":"p","subject":""},"key":"k"}`, code: capability.Invalid},
 		{op: "oauth.consent_url", args: `{"oauth":{"provider":"p","subject":"","scopes":[` + strings.Repeat(`"s",`, 256) + `"s"]}}`, code: capability.TooLarge},
 		{op: "oauth.exchange_code", args: `{"oauth":{"provider":"p","subject":"","code":"c0de","redirect_path":"/cb"}}`,
-			reply: `{"value":"{\"access_token\":\"dry-run\",\"token_type\":\"Bearer\",\"expires_in\":0,\"dry_run\":true}"}`},
+			reply: `{"value":"{\"access_token\":\"pending\",\"token_type\":\"Bearer\",\"expires_in\":0,\"pending\":true}"}`},
 		{op: "oauth.exchange_code", args: `{"oauth":{"provider":"p","subject":""}}`, code: capability.Invalid},
 		{op: "oauth.exchange_code", args: `{"oauth":{"provider":"p","subject":"","code":"c","scopes":["s"]}}`, code: capability.Invalid},
 		{op: "oauth.token", args: `{"oauth":{"provider":"p","subject":"me","scopes":["s"]}}`,
-			reply: `{"value":"{\"access_token\":\"dry-run\",\"token_type\":\"Bearer\",\"expires_in\":0,\"dry_run\":true}"}`},
+			reply: `{"value":"{\"access_token\":\"pending\",\"token_type\":\"Bearer\",\"expires_in\":0,\"pending\":true}"}`},
 		{op: "oauth.token", args: `{"oauth":{"provider":"p","subject":"","code":"c"}}`, code: capability.Invalid},
 
 		{op: "state.read", args: `{"key":"config/any scope/region"}`, reply: `{"found":true,"bytes":"ImV1Ig=="}`}, // "eu", with its quotes
@@ -355,6 +355,7 @@ func TestRecord(t *testing.T) {
 				must(t, h, capability.Op(cl[0]), cl[1])
 			}
 			patch, effects, ds := h.EndStep()
+			patch.Written = nil // TestWritten
 			if d := cmp.Diff(c.patch, patch); d != "" {
 				t.Errorf("patch (-want +got):\n%s", d)
 			}
@@ -510,34 +511,87 @@ func TestDeniedDiagnostic(t *testing.T) {
 	}
 }
 
-// The network is for applying, and for who asks for it.
-func TestHTTPGrant(t *testing.T) {
-	const disabled = "denied: http client disabled by policy"
-	ungranted := [2]string{"the apply step called http.send, which is not granted", "add http to --grant to allow it"}
-	inDryRun := [2]string{"the apply step called http.send, which no dry run allows", "network is only available when applying"}
-	for name, c := range map[string]struct {
-		cfg        capability.Config
-		err        string
-		diagnostic [2]string // message and hint; empty: none
-	}{
-		"by default":                {capability.Config{}, disabled, inDryRun},
-		"dry run, granted":          {capability.Config{Mode: plan.DryRun, Grants: []string{"http"}}, disabled, inDryRun},
-		"applying, by default":      {capability.Config{Mode: "apply"}, disabled, ungranted},
-		"applying, nothing granted": {capability.Config{Mode: "apply", Grants: []string{}}, disabled, ungranted},
-		"applying, granted":         {capability.Config{Mode: "apply", Grants: []string{"http"}}, "unavailable: this host has no http client", [2]string{}},
+// What a plan does not show, a commit needs: the last values of secrets and blobs.
+func TestWritten(t *testing.T) {
+	h := begun(t, capability.Config{State: parse(t, stateJSON)})
+	for _, c := range [][2]string{
+		{"secrets.put", `{"key":"A","bytes":"eA=="}`}, {"secrets.put", `{"key":"a","bytes":"eQ=="}`},
+		{"secrets.put", `{"key":"B","bytes":"eA=="}`}, {"secrets.delete", `{"key":"B"}`},
+		{"state.write", `{"key":"secrets/x/C","bytes":"eg=="}`}, {"state.write", `{"key":"cursor","bytes":"MQ=="}`},
+		{"state.write", `{"key":"empty"}`}, {"state.write", `{"key":"gone","bytes":"MQ=="}`}, {"state.delete", `{"key":"gone"}`},
 	} {
+		must(t, h, capability.Op(c[0]), c[1])
+	}
+	patch, _, _ := h.EndStep()
+	want := &plan.Written{Secrets: map[string][]byte{"a": []byte("y"), "C": []byte("z")},
+		State: map[string][]byte{"cursor": []byte("1"), "empty": {}, "gone": nil}}
+	if d := cmp.Diff(want, patch.Written); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	h.BeginStep(plan.Summary)
+	must(t, h, "config.set", `{"key":"k","value":"1"}`)
+	if patch, _, _ := h.EndStep(); patch.Written != nil {
+		t.Errorf("a step that wrote configuration alone left %v", patch.Written)
+	}
+}
+
+// A key may name the installation in full; it may not name another one, and policy
+// decides which keys of its own a pack has.
+func TestKeysOfTheInstallation(t *testing.T) {
+	h := begun(t, capability.Config{
+		State: parse(t, `{"config":{"a.region":"eu","b":"no"},"secrets":{"BOT_TOKEN":"s3cr-bot","OTHER":"s3cr-other"}}`),
+		Keys:  []string{"a.*", "bot-token"},
+		Own:   []string{"provision:dev:acme:_:chat:default:", "secrets://dev/acme/_/chat/"},
+	})
+	for _, c := range []struct{ op, args, reply string }{
+		{"config.get", `{"key":"a.region"}`, `{"found":true,"value":"\"eu\""}`},
+		{"config.get", `{"key":"provision:dev:acme:_:chat:default:a.region"}`, `{"found":true,"value":"\"eu\""}`},
+		{"secrets.get", `{"key":"secrets://dev/acme/_/chat/bot_token"}`, `{"found":true,"bytes":"czNjci1ib3Q="}`},
+		{"state.read", `{"key":"secrets/x/BOT_TOKEN"}`, `{"found":true,"bytes":"czNjci1ib3Q="}`},
+	} {
+		if reply, err := call(h, capability.Op(c.op), c.args); err != nil || reply != c.reply {
+			t.Errorf("%s %s gives %s, %v", c.op, c.args, reply, err)
+		}
+	}
+	foreign := []string{"provision:dev:other:_:chat:default:a.region", "provision:dev:acme:_:chat:second:a.x", "provision:", "secrets://dev/other/_/chat/bot_token"}
+	for _, key := range append(foreign, "b", "OTHER", "bot", "state") {
+		for _, op := range []string{"config.get", "secrets.get", "secrets.delete", "state.read"} {
+			if reply, err := call(h, capability.Op(op), `{"key":"`+key+`"}`); code(err) != capability.Denied || reply != "" {
+				t.Errorf("%s %s gives %q, %v", op, key, reply, err)
+			}
+		}
+	}
+	if reply, err := call(h, "state.read", `{"key":"secrets/x/OTHER"}`); code(err) != capability.Denied || reply != "" {
+		t.Errorf("the state store gives %q, %v", reply, err)
+	}
+	patch, effects, ds := h.EndStep()
+	if len(effects) > 0 || patch.Written != nil || len(ds) == 0 {
+		t.Errorf("effects %v, written %v, diagnostics %v", effects, patch.Written, ds)
+	}
+	for _, d := range ds {
+		if d.Code != "CAPABILITY_DENIED" || strings.Contains(d.Message, "other") {
+			t.Errorf("diagnostic %+v", d)
+		}
+	}
+	denials := h.Denials()
+	if want := (capability.Denial{Step: plan.Apply, Op: "config.get", Key: foreign[0]}); len(denials) != 33 || denials[0] != want {
+		t.Errorf("%d denials, the first is %+v", len(denials), denials[0])
+	}
+}
+
+// No run has a network, whatever is granted.
+func TestHTTPIsAlwaysDenied(t *testing.T) {
+	for name, grants := range map[string][]string{"by default": nil, "granted": {"http"}, "nothing granted": {}} {
 		t.Run(name, func(t *testing.T) {
-			h := begun(t, c.cfg)
+			h := begun(t, capability.Config{Grants: grants})
 			for range 2 {
-				if reply, err := call(h, "http.send", `{}`); err == nil || err.Error() != c.err || reply != "" {
+				if reply, err := call(h, "http.send", `{}`); err == nil || err.Error() != "denied: http client disabled by policy" || reply != "" {
 					t.Errorf("got %q, %v", reply, err)
 				}
 			}
 			_, effects, ds := h.EndStep()
-			var want []plan.Diagnostic
-			if c.diagnostic[0] != "" {
-				want = []plan.Diagnostic{{Severity: plan.Warn, Code: "CAPABILITY_DENIED", Message: c.diagnostic[0], Hint: c.diagnostic[1], Own: true}}
-			}
+			want := []plan.Diagnostic{{Severity: plan.Warn, Code: "CAPABILITY_DENIED", Message: "the apply step called http.send, which no run allows",
+				Hint: "provisioning has no network: what is to be done elsewhere is an operation of the plan", Own: true}}
 			if d := cmp.Diff(want, ds); d != "" || len(effects) > 0 {
 				t.Errorf("effects %v, diagnostics (-want +got):\n%s", effects, d)
 			}

@@ -244,14 +244,19 @@ func (h *Host) subscriptionOp(op Op, verb, id string, metadata map[string]json.R
 	h.rec.subs = append(h.rec.subs, plan.SubscriptionOp{Op: verb, ID: &id, Metadata: metadata})
 }
 
-// The mocks of the dry run. Both are fixed: a plan may depend on them.
+// What guests are given for consent flows. Both are the same in every run, since a
+// plan may depend on them: the flow itself is an operation of the plan, done after the
+// plan is committed.
 const (
 	// consentURL uses a name that RFC 2606 reserves for never existing.
 	consentURL = "https://oauth.invalid/consent"
 	// tokenSet is expired, so that a guest which checks asks again instead of
 	// storing it, and says what it is.
-	tokenSet = `{"access_token":"dry-run","token_type":"Bearer","expires_in":0,"dry_run":true}`
+	tokenSet = `{"access_token":"pending","token_type":"Bearer","expires_in":0,"pending":true}`
 )
+
+// TokenKey is the secret in which an installation's token set is kept, as JSON.
+const TokenKey = "oauth_token"
 
 const (
 	maxScopes = 256
@@ -303,7 +308,7 @@ func (h *Host) oauthConsentURL(a Args) (Reply, error) {
 	if redirect != "" && h.publicBaseURL != "" {
 		redirect = strings.TrimRight(h.publicBaseURL, "/") + redirect
 	}
-	q := url.Values{"provider": {o.Provider}, "dry_run": {"true"}}
+	q := url.Values{"provider": {o.Provider}}
 	if o.Subject != "" {
 		q.Set("subject", o.Subject)
 	}
@@ -333,6 +338,12 @@ func (h *Host) oauthConsentURL(a Args) (Reply, error) {
 	return Reply{Value: consentURL + "?" + q.Encode()}, nil
 }
 
+// TokenKeyFor is the secret with a provider's token set, in canonical spelling.
+func TokenKeyFor(provider string) string {
+	canon, _ := canonicalSecret(provider)
+	return TokenKey + "_" + canon
+}
+
 func sameFlow(a, b plan.OAuthOp) bool {
 	if a.Provider != b.Provider || !slices.Equal(a.Scopes, b.Scopes) || (a.RedirectURL == nil) != (b.RedirectURL == nil) {
 		return false
@@ -341,7 +352,8 @@ func sameFlow(a, b plan.OAuthOp) bool {
 }
 
 // oauthExchange has no effect in a plan: the code it would use up is one that
-// somebody obtained in a browser, and a dry run leaves it good.
+// somebody obtained in a browser, and stays good. Codes are exchanged by the operation
+// that obtains them.
 func (h *Host) oauthExchange(a Args) (Reply, error) {
 	o := a.OAuth
 	if err := checkOAuth(o); err != nil {
@@ -371,6 +383,12 @@ func (h *Host) oauthToken(a Args) (Reply, error) {
 	if o.Code != "" || o.RedirectPath != "" || o.Extra != "" {
 		return Reply{}, refuse(Invalid, "the operation takes no code, redirect path and extra parameters")
 	}
+	// What an earlier consent flow obtained for this installation.
+	if v, ok := h.secrets[TokenKeyFor(o.Provider)]; ok && h.granted[GrantSecrets] {
+		if set, err := object(string(v)); err == nil {
+			return Reply{Value: string(set)}, nil
+		}
+	}
 	return Reply{Value: tokenSet}, nil
 }
 
@@ -394,7 +412,7 @@ func (h *Host) messagingSend(a Args) (Reply, error) {
 	return Reply{}, nil
 }
 
-// httpSend is reached where policy allows the network, which no dry run does.
+// httpSend is never reached: allow refuses the network.
 func (h *Host) httpSend(Args) (Reply, error) {
 	return Reply{}, refuse(Unavailable, "this host has no http client")
 }

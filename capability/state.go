@@ -26,6 +26,8 @@ type State struct {
 	Config        map[string]json.RawMessage
 	Secrets       map[string]string
 	Subscriptions []StateSubscription
+	// Blobs are what earlier runs left in the state store, by key. No file has them.
+	Blobs map[string][]byte
 
 	given bool
 }
@@ -113,7 +115,7 @@ func ParseState(b []byte) (State, error) {
 // ForGuest is the state as a step's request shows it (`existing_state`): secrets
 // by name only. It is null when no state was given.
 func (s State) ForGuest() json.RawMessage {
-	if !s.given && s.Config == nil && s.Secrets == nil && s.Subscriptions == nil {
+	if !s.given && s.Config == nil && s.Secrets == nil && s.Subscriptions == nil && s.Blobs == nil {
 		return json.RawMessage("null")
 	}
 	type redacted struct {

@@ -95,7 +95,8 @@ func (h *Host) stateWrite(a Args) (Reply, error) {
 		h.seen(string(a.Bytes))
 		h.seenWithin(a.Bytes)
 	}
-	h.state[k.key] = a.Bytes
+	h.state[k.key] = append([]byte{}, a.Bytes...) // not nil, which is a deletion
+	h.rec.state[k.key] = true
 	h.did(StateWrite, "state."+k.key, "state."+k.key)
 	return Reply{}, nil
 }
@@ -124,6 +125,7 @@ func (h *Host) stateDelete(a Args) (Reply, error) {
 		return Reply{}, err
 	}
 	delete(h.state, k.key)
+	h.rec.state[k.key] = true
 	h.did(StateDelete, "state."+k.key, "state."+k.key)
 	return Reply{}, nil
 }

@@ -31,7 +31,7 @@ func (r *run) graph(ctx context.Context, chosen Chosen) error {
 		Graphs: r.Blueprint.Graphs, Start: id, Lenient: true, MaxInput: int(r.Limits.StepInput),
 		Input: flow.SetupInput(flow.SetupFacts{
 			ID: r.Blueprint.Manifest.ID, Flow: id, Env: text(r.Inputs.Tenant.Environment), Tenant: text(r.Inputs.Tenant.Tenant),
-			Team: text(r.Inputs.Tenant.Team), PublicBaseURL: text(r.Inputs.PublicBaseURL), Answers: r.Inputs.Answers, DryRun: true,
+			Team: text(r.Inputs.Tenant.Team), PublicBaseURL: text(r.Inputs.PublicBaseURL), Answers: r.Inputs.Answers,
 		}),
 		Invoke: func(ctx context.Context, inv flow.Invocation) (json.RawMessage, error) {
 			return r.node(ctx, chosen, inv)

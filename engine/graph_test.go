@@ -384,8 +384,8 @@ func TestActionsMakeThePlan(t *testing.T) {
 	if want := "[] map[token:hunter2-put]"; !slices.Equal(s.merged, []string{want}) {
 		t.Errorf("the host is told %q", s.merged)
 	}
-	if !strings.Contains(string(s.calls[0].Request), `"dry_run":true`) {
-		t.Errorf("the component is not told of the dry run: %s", s.calls[0].Request)
+	if !strings.Contains(string(s.calls[0].Request), `"dry_run":false`) {
+		t.Errorf("the component does not do what it would do when the plan is applied: %s", s.calls[0].Request)
 	}
 	// A pack that puts an address as a secret hides where it goes.
 	res, _ = runThrough(t, says{"apply": put(`{"plan": {"webhook_ops": [{"op": "create", "url": "https://evil.invalid"}]}}`)}, nil,

@@ -22,9 +22,22 @@ type request struct {
 	Contract string       `json:"contract"`
 	Step     plan.Step    `json:"step"`
 	Entry    pack.Entry   `json:"entry"`
-	Mode     plan.Mode    `json:"mode"`
+	Mode     string       `json:"mode"` // what the run is for: "install", "update", "delete"
 	Inputs   plan.Inputs  `json:"inputs"`
 	State    requestState `json:"state"`
+}
+
+// modeOf is what a run of an entry is for, in the words of a request. That it is a dry
+// run is not told: what a step is told decides what it plans, and the plan that is
+// applied must be the one that was reviewed.
+func modeOf(entry pack.Entry) string {
+	switch entry {
+	case pack.EntryUpdate:
+		return "update"
+	case pack.EntryRemove:
+		return "delete"
+	}
+	return "install"
 }
 
 // requestState repeats the answers because modules written for upstream look for

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -40,7 +42,26 @@ type Result struct {
 	Spec json.RawMessage `json:"-"`
 
 	answers json.RawMessage // for OpenQuestions; never written
+	outcome Outcome
 }
+
+// Outcome is what a run wants done, with its secrets: what a commit needs and nobody
+// may see. It is in memory only.
+type Outcome struct {
+	Plan    plan.Plan // not scrubbed
+	Effects []plan.Effect
+	// Secrets are the values of secrets_patch.set, by key as it stands there. One
+	// that a step only announced has none.
+	Secrets map[string][]byte
+	// State are the blobs of the state store that steps wrote, nil where deleted.
+	State map[string][]byte
+	// Scrubber knows every secret of the run.
+	Scrubber *plan.Scrubber
+}
+
+// Outcome gives what the run wants done. It means something only where the result's
+// exit code is 0.
+func (r *Result) Outcome() Outcome { return r.outcome }
 
 // PackIdentity says which pack ran.
 type PackIdentity struct {
@@ -63,6 +84,29 @@ type InputsIdentity struct {
 	ProviderID    string      `json:"provider_id"`
 	InstallID     string      `json:"install_id"`
 	PublicBaseURL *string     `json:"public_base_url"`
+	State         StateRef    `json:"state"`
+}
+
+// StateRef says against which state a plan was made. Digest is "sha256:" and the
+// hexadecimal sha256 of the existing state's canonical JSON as guests see it, secrets
+// by name only, without what is known to be secret in its configuration. Revision is
+// that of the installation in a store; 0 where nothing is installed, or where the
+// state came from a file.
+type StateRef struct {
+	Digest   string `json:"digest"`
+	Revision uint64 `json:"revision"`
+}
+
+// nothingExists is the state of an installation that is not there.
+const nothingExists = `{"config":{},"secrets":{},"subscriptions":[]}`
+
+func stateRef(existing json.RawMessage, revision uint64, s *plan.Scrubber) StateRef {
+	doc := json.RawMessage(nothingExists)
+	if len(existing) > 0 && plan.Kind(existing) != "null" {
+		doc = s.ScrubJSON(existing)
+	}
+	sum := sha256.Sum256(doc)
+	return StateRef{Digest: "sha256:" + hex.EncodeToString(sum[:]), Revision: revision}
 }
 
 // StepResult is one step that was started. Steps that the pack does not have, or

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +25,13 @@ type Config struct {
 	Runner    StepRunner
 	Host      Host
 	Limits    limits.Limits
+	// Applies says that the plan will be applied. Guests are not told. It decides over
+	// their randomness: in a dry run it is made of the pack and the inputs, so that the
+	// same gives the same; what is applied has real randomness, or whoever knows pack and
+	// inputs would know the secrets that it makes.
+	Applies bool
+	// Revision is that of the installation whose state the inputs hold.
+	Revision uint64
 	// Via, when not empty, is the way to run the pack; else the first that is
 	// possible is taken (Choose).
 	Via pack.Via
@@ -104,10 +112,11 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	bp := cfg.Blueprint
 	r := &run{
 		Config:    cfg,
+		outcome:   Outcome{Secrets: map[string][]byte{}, State: map[string][]byte{}},
 		operators: slices.Concat(cfg.Host.Secrets(), plan.SecretValues(in.Answers), plan.SecretValues(in.ExistingState)),
 		result: &Result{
 			Plan:    plan.New(),
-			Mode:    plan.DryRun,
+			Mode:    modeOfRun(cfg.Applies),
 			Verdict: limits.OK,
 			Pack: PackIdentity{
 				ID: bp.Manifest.ID, Version: bp.Manifest.Version, Digest: bp.Digest, Form: bp.Form,
@@ -136,12 +145,22 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 		r.result.Walls.Walls = []limits.Wall{}
 	}
 	s := r.scrubber()
+	r.outcome.Plan, r.outcome.Effects, r.outcome.Scrubber = r.result.Plan, r.result.Effects, s
+	r.result.outcome = r.outcome
+	r.result.Inputs.State = stateRef(in.ExistingState, cfg.Revision, s)
 	for _, d := range hidden(r.result.Plan, s, plan.NewScrubber(r.operators...)) {
 		r.report(d)
 	}
 	r.result.scrub(s)
 	r.result.ExitCode = ExitCode(r.result, nil)
 	return r.result, nil
+}
+
+func modeOfRun(applies bool) plan.Mode {
+	if applies {
+		return plan.Applying
+	}
+	return plan.DryRun
 }
 
 // interrupted says why ctx ended.
@@ -153,6 +172,7 @@ func interrupted(ctx context.Context) error {
 type run struct {
 	Config
 	result   *Result
+	outcome  Outcome
 	previous []previous
 	// operators are secrets that the operator knows, guests those that the pack
 	// declared. What steps declared in host calls is the host's to know.
@@ -351,7 +371,7 @@ func (r *run) ask(ctx context.Context, st *stage, action contract.Action, reques
 			Hint:    "have the steps before it answer less, or raise --max-step-input"})
 		return nil, nil
 	}
-	seed, err := seed(r.Blueprint.Digest, r.Inputs, st.Step, st.Node, st.asked)
+	seed, err := r.seed(st)
 	if err != nil {
 		return nil, fmt.Errorf("the seed of the %s step: %w", st.Step, err)
 	}
@@ -388,6 +408,16 @@ func (r *run) ask(ctx context.Context, st *stage, action contract.Action, reques
 		return append([]byte{}, reply.Response...), nil // an empty answer is an answer
 	}
 	return nil, nil
+}
+
+// seed makes the randomness of the step's next call.
+func (r *run) seed(st *stage) ([32]byte, error) {
+	if r.Applies {
+		var fresh [32]byte
+		_, err := rand.Read(fresh[:])
+		return fresh, err
+	}
+	return seed(r.Blueprint.Digest, r.Inputs, st.Step, st.Node, st.asked)
 }
 
 // take puts a reply into the step's result.
@@ -450,6 +480,9 @@ func (r *run) end(st *stage, resp plan.Response) (succeeded bool) {
 	}
 	if resp.Patch != nil {
 		r.result.Effects = append(r.result.Effects, r.result.Plan.Merge(st.Step, *resp.Patch)...)
+		for k, v := range resp.Secrets {
+			r.outcome.Secrets[k] = []byte(v)
+		}
 		r.Host.Merged(*resp.Patch, resp.Secrets)
 	}
 	if st.lifecycle {
@@ -496,6 +529,10 @@ func (r *run) mergeHost(step plan.Step, patch plan.Patch, effects []plan.Effect)
 	p := &r.result.Plan
 	base := map[string]int{
 		"webhook_ops": len(p.WebhookOps), "subscription_ops": len(p.SubscriptionOps), "oauth_ops": len(p.OAuthOps), "notes": len(p.Notes),
+	}
+	if w := patch.Written; w != nil {
+		maps.Copy(r.outcome.Secrets, w.Secrets)
+		maps.Copy(r.outcome.State, w.State)
 	}
 	p.Merge(step, patch) // the host's effects say more than Merge's: which operation it was
 	for _, e := range effects {

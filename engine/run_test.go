@@ -400,11 +400,11 @@ func TestRequests(t *testing.T) {
 	}
 	const inputs = `"inputs":{"answers":{"config":{"from":"+15551234567"},"secrets":{"AUTH_TOKEN":"hunter2-answer"}},"existing_state":null,"install_id":"sms-1","provider_id":"events.sms","public_base_url":"https://example.invalid","tenant":{"environment":"prod","team":null,"tenant":null,"user":null}}`
 	const answers = `"answers":{"config":{"from":"+15551234567"},"secrets":{"AUTH_TOKEN":"hunter2-answer"}}`
-	if got, want := string(s.calls[0].Request), `{"contract":"greentic:provision-step@1.0.0","entry":"setup",`+inputs+`,"mode":"dry-run","state":{`+answers+`,"previous":[]},"step":"collect"}`; got != want {
+	if got, want := string(s.calls[0].Request), `{"contract":"greentic:provision-step@1.0.0","entry":"setup",`+inputs+`,"mode":"install","state":{`+answers+`,"previous":[]},"step":"collect"}`; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	const collected = `{"output":{"data":{"found":"[redacted]"},"diagnostics":[{"code":"W","message":"m","severity":"warn"}],"plan_patch":{"config_patch":null,"notes":["[redacted]"],"oauth_ops":null,"secrets_patch":{"delete":[],"set":{"K":{"redacted":true,"value":null}}},"subscription_ops":null,"webhook_ops":null},"questions":1},"step":"collect"}`
-	if got, want := string(s.calls[1].Request), `{"contract":"greentic:provision-step@1.0.0","entry":"setup",`+inputs+`,"mode":"dry-run","state":{`+answers+`,"previous":[`+collected+`]},"step":"validate"}`; got != want {
+	if got, want := string(s.calls[1].Request), `{"contract":"greentic:provision-step@1.0.0","entry":"setup",`+inputs+`,"mode":"install","state":{`+answers+`,"previous":[`+collected+`]},"step":"validate"}`; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 

@@ -76,7 +76,7 @@ func (r *run) step(ctx context.Context, chosen Chosen, ref pack.StepRef) (goOn b
 	}
 	st.lifecycle = ref.Step != plan.Requirements
 	req := request{
-		Contract: RequestContract, Step: ref.Step, Entry: r.Blueprint.Entry, Mode: plan.DryRun, Inputs: r.Inputs,
+		Contract: RequestContract, Step: ref.Step, Entry: r.Blueprint.Entry, Mode: modeOf(r.Blueprint.Entry), Inputs: r.Inputs,
 		State: requestState{Answers: r.Inputs.Answers, Previous: r.scrubbedPrevious()},
 	}
 	var response []byte

@@ -21,8 +21,6 @@ type SetupFacts struct {
 	Spec string
 	// Answers is a JSON object that plan.Read gave, or nil.
 	Answers json.RawMessage
-	// DryRun goes to the flow as dry_run. A component that is not told writes.
-	DryRun bool
 	// CorrelationID is msg.correlation_id; "" is the id of the message.
 	CorrelationID string
 }
@@ -54,7 +52,7 @@ func SetupInput(f SetupFacts) json.RawMessage {
 		"env":     or(f.Env, "dev"),
 		"tenant":  tenant,
 		"team":    or(f.Team, "default"),
-		"dry_run": f.DryRun,
+		"dry_run": false, // what a node writes is held back by the host, in a dry run and before a commit
 		"config":  config,
 		"msg": map[string]any{
 			"id":             message,

@@ -67,8 +67,8 @@ func TestStepOf(t *testing.T) {
 
 func TestSetupInput(t *testing.T) {
 	got := flow.SetupInput(flow.SetupFacts{ID: "chat-demo", Env: "prod", Tenant: "acme", Team: "core", PublicBaseURL: "https://x.example",
-		Answers: raw(`{"token":"t", "a":1}`), DryRun: true, CorrelationID: "run-1"})
-	want := `{"answers_json":"{\"a\":1,\"token\":\"t\"}","config":{"id":"chat-demo","public_base_url":"https://x.example"},"dry_run":true,"env":"prod","id":"chat-demo",` +
+		Answers: raw(`{"token":"t", "a":1}`), CorrelationID: "run-1"})
+	want := `{"answers_json":"{\"a\":1,\"token\":\"t\"}","config":{"id":"chat-demo","public_base_url":"https://x.example"},"dry_run":false,"env":"prod","id":"chat-demo",` +
 		`"msg":{"channel":"setup","correlation_id":"run-1","id":"chat-demo.setup","message":{"id":"chat-demo.setup_default__collect","text":"Collect inputs for setup_default."},` +
 		`"metadata":{},"reply_scope":"","session_id":"setup","tenant_id":"acme","text":"Collect inputs for setup_default.","user_id":"operator"},` +
 		`"payload":{"id":"chat-demo-setup_default","spec_ref":"assets/setup.yaml"},"public_base_url":"https://x.example","setup_answers":{"a":1,"token":"t"},"team":"core","tenant":"acme"}`
@@ -212,7 +212,7 @@ func TestSetupFlowsOfRealShapes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tr, err := flow.Run(t.Context(), flow.Config{
 				Graphs: graphs(c.graph), Start: "setup_default", Lenient: true,
-				Input: flow.SetupInput(flow.SetupFacts{ID: "chat", Answers: raw(`{"token":"t"}`), DryRun: true}),
+				Input: flow.SetupInput(flow.SetupFacts{ID: "chat", Answers: raw(`{"token":"t"}`)}),
 				Invoke: func(_ context.Context, inv flow.Invocation) (json.RawMessage, error) {
 					switch {
 					case inv.Component == "test.qa" && c.empty:

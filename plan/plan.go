@@ -30,11 +30,15 @@ const (
 	Subscriptions Step = "subscriptions"
 )
 
-// Mode tells a guest whether effects will become real.
+// Mode says whether effects will become real.
 type Mode string
 
-// DryRun is the only mode of this version: nothing persists.
-const DryRun Mode = "dry-run"
+// The modes. Guests are not told which one it is: a plan that is made for real must
+// be the one that was reviewed.
+const (
+	DryRun   Mode = "dry-run" // nothing persists
+	Applying Mode = "apply"   // what the plan says is done when every step has succeeded
+)
 
 // Tenant says for whom a run provisions. Unset parts are null.
 type Tenant struct {
@@ -111,6 +115,15 @@ type Patch struct {
 	SubscriptionOps []SubscriptionOp           `json:"subscription_ops"`
 	OAuthOps        []OAuthOp                  `json:"oauth_ops"`
 	Notes           []string                   `json:"notes"`
+	// Written are the values that host calls wrote and no plan shows; nil for none.
+	Written *Written `json:"-"`
+}
+
+// Written are values that are in memory only: no type that is stored or shown holds
+// them.
+type Written struct {
+	Secrets map[string][]byte // by key, as in secrets_patch.set
+	State   map[string][]byte // blobs of the state store, by key; nil where one was deleted
 }
 
 // Severity of a diagnostic.
