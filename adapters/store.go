@@ -82,10 +82,16 @@ type Install struct {
 	Plan        json.RawMessage `json:"plan"`         // scrubbed
 	// Touched has every key that the installation ever changed, in the order of the
 	// first time: what removing undoes, from the end.
-	Touched   []Touched `json:"touched"`
-	CreatedAt time.Time `json:"created_at"` // UTC
-	UpdatedAt time.Time `json:"updated_at"`
-	By        string    `json:"by"` // who did the last commit
+	Touched []Touched `json:"touched"`
+	// PublicBaseURL is what the last run was given, or "". A later one that is given
+	// none has the same.
+	PublicBaseURL string `json:"public_base_url,omitempty"`
+	// Elsewhere names the adapters of the kinds that live outside of the Store: whoever
+	// works on the installation needs the same ones.
+	Elsewhere map[Kind]string `json:"elsewhere,omitempty"`
+	CreatedAt time.Time       `json:"created_at"` // UTC
+	UpdatedAt time.Time       `json:"updated_at"`
+	By        string          `json:"by"` // who did the last commit
 }
 
 // PackRef names a pack.

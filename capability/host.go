@@ -177,7 +177,7 @@ func NewHost(cfg Config) *Host {
 	maps.Copy(h.config, cfg.State.Config)
 	maps.Copy(h.state, cfg.State.Blobs)
 	for _, k := range slices.Sorted(maps.Keys(cfg.State.Secrets)) {
-		if canon, why := canonicalSecret(k); why == "" {
+		if canon, why := CanonicalSecret(k); why == "" {
 			h.secrets[canon] = []byte(cfg.State.Secrets[k])
 		}
 		h.seen(cfg.State.Secrets[k])
@@ -286,7 +286,7 @@ func (h *Host) deniedDiagnostic(step plan.Step, d Denial) plan.Diagnostic {
 		return plan.Diagnostic{
 			Severity: plan.Warn,
 			Code:     "CAPABILITY_DENIED",
-			Message:  fmt.Sprintf("the %s step called %s with a key that is not its installation's to use", step, called),
+			Message:  fmt.Sprintf("the %s step called %s with a key that it may not use", step, called),
 			Hint:     "a pack has the keys of its own installation and, of those, what --policy allows",
 			Own:      true,
 		}
@@ -322,14 +322,14 @@ func (h *Host) Merged(patch plan.Patch, secrets map[string]string) {
 	}
 	if p := patch.SecretsPatch; p != nil {
 		for _, k := range p.Delete {
-			canon, _ := canonicalSecret(k)
+			canon, _ := CanonicalSecret(k)
 			delete(h.secrets, canon)
 		}
 	}
 	// Sorted, for two spellings may be one secret.
 	for _, k := range slices.Sorted(maps.Keys(secrets)) {
 		h.seen(secrets[k])
-		if canon, why := canonicalSecret(k); why == "" {
+		if canon, why := CanonicalSecret(k); why == "" {
 			h.secrets[canon] = []byte(secrets[k])
 		}
 	}
@@ -467,35 +467,37 @@ func (h *Host) mayUse(op Op, key string) bool {
 	if h.keys == nil || !operations[op].key || op == ConfigList || op == MessagingSend {
 		return true
 	}
-	if op.grant() == GrantState {
+	kind := op.grant()
+	if kind == GrantState {
 		if area, rest, ok := strings.Cut(key, "/"); ok && (area == GrantConfig || area == GrantSecrets) {
 			if _, name, ok := strings.Cut(rest, "/"); ok {
-				key = name
+				kind, key = area, name
 			}
 		}
+	}
+	if kind == GrantSecrets {
+		return AllowsSecret(h.keys, key)
 	}
 	return AllowsKey(h.keys, key)
 }
 
 // AllowsKey says whether one of the patterns (Config.Keys) allows a key; nil allows
-// every one. Case and marks do not tell keys of secrets apart, so they are compared as
-// those are.
+// every one.
 func AllowsKey(patterns []string, key string) bool {
-	if patterns == nil {
-		return true
-	}
-	canon, _ := canonicalSecret(key)
-	for _, p := range patterns {
+	return patterns == nil || slices.ContainsFunc(patterns, func(p string) bool {
 		begin, open := strings.CutSuffix(p, "*")
-		if key == p || open && strings.HasPrefix(key, begin) {
-			return true
-		}
-		c, why := canonicalSecret(begin)
-		if why == "" && (canon == c || open && strings.HasPrefix(canon, c)) {
-			return true
-		}
-	}
-	return false
+		return key == p || open && strings.HasPrefix(key, begin)
+	})
+}
+
+// AllowsSecret is AllowsKey for secrets, whose spellings do not tell them apart.
+func AllowsSecret(patterns []string, key string) bool {
+	canon, why := CanonicalSecret(key)
+	return patterns == nil || why == "" && slices.ContainsFunc(patterns, func(p string) bool {
+		begin, open := strings.CutSuffix(p, "*")
+		c, why := CanonicalSecret(begin)
+		return open && begin == "" || why == "" && (canon == c || open && strings.HasPrefix(canon, c))
+	})
 }
 
 // grant is the capability that an operation belongs to.

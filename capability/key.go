@@ -34,11 +34,11 @@ func checkText(s string, max int) string {
 	return ""
 }
 
-// canonicalSecret is the form under which secrets are compared, the one that
+// CanonicalSecret is the form under which secrets are compared, the one that
 // Greentic's stores use: trimmed, ASCII letters lowered, every character other
 // than a-z, 0-9 and _ replaced by _. Plans show a key as the guest wrote it;
 // only look-ups use this form. The second result says what is wrong with k.
-func canonicalSecret(k string) (string, string) {
+func CanonicalSecret(k string) (string, string) {
 	if why := checkKey(k); why != "" {
 		return "", why
 	}

@@ -147,7 +147,7 @@ func (h *Host) configList(a Args) (Reply, error) {
 }
 
 func (h *Host) secretsGet(a Args) (Reply, error) {
-	canon, why := canonicalSecret(a.Key)
+	canon, why := CanonicalSecret(a.Key)
 	if why != "" {
 		return Reply{}, refuse(Invalid, "%s", why)
 	}
@@ -156,7 +156,7 @@ func (h *Host) secretsGet(a Args) (Reply, error) {
 }
 
 func (h *Host) secretsPut(a Args) (Reply, error) {
-	canon, why := canonicalSecret(a.Key)
+	canon, why := CanonicalSecret(a.Key)
 	if why != "" {
 		return Reply{}, refuse(Invalid, "%s", why)
 	}
@@ -175,7 +175,7 @@ func (h *Host) putSecret(op Op, canon, key string, v []byte) (Reply, error) {
 }
 
 func (h *Host) secretsDelete(a Args) (Reply, error) {
-	canon, why := canonicalSecret(a.Key)
+	canon, why := CanonicalSecret(a.Key)
 	if why != "" {
 		return Reply{}, refuse(Invalid, "%s", why)
 	}
@@ -340,7 +340,7 @@ func (h *Host) oauthConsentURL(a Args) (Reply, error) {
 
 // TokenKeyFor is the secret with a provider's token set, in canonical spelling.
 func TokenKeyFor(provider string) string {
-	canon, _ := canonicalSecret(provider)
+	canon, _ := CanonicalSecret(provider)
 	return TokenKey + "_" + canon
 }
 

@@ -78,7 +78,7 @@ func ParseState(b []byte) (State, error) {
 	}
 	spelled := map[string]string{}
 	for _, k := range slices.Sorted(maps.Keys(file.Secrets)) {
-		canon, why := canonicalSecret(k)
+		canon, why := CanonicalSecret(k)
 		if why != "" {
 			return State{}, &StateError{Path: pointer("secrets", k), Reason: why}
 		}

@@ -36,7 +36,7 @@ func (h *Host) stateKey(op Op, k string) (stateKey, error) {
 	s := stateKey{grant: grant, scope: scope, key: key}
 	if grant == GrantSecrets {
 		why := ""
-		if s.canon, why = canonicalSecret(key); why != "" {
+		if s.canon, why = CanonicalSecret(key); why != "" {
 			return stateKey{}, refuse(Invalid, "%s", why)
 		}
 	}

@@ -29,26 +29,52 @@ type lines struct {
 	fd  int // of the terminal that is In; -1 if it is none
 }
 
-func askLines(ctx context.Context, t Terminal, a asker) error {
-	l := &lines{in: t.In, out: t.Out, fd: -1}
+func openLines(ctx context.Context, t Terminal) (l *lines, done func()) {
+	l = &lines{in: t.In, out: t.Out, fd: -1}
 	if f, ok := terminal(t.In); ok {
 		l.fd = int(f.Fd())
 	}
 	// Of what cannot be cancelled, a file and a buffer do not block.
-	if r, err := cancelreader.NewReader(t.In); err == nil {
-		l.in = r
-		cancelled := make(chan struct{})
-		stop := context.AfterFunc(ctx, func() {
-			r.Cancel()
-			close(cancelled)
-		})
-		defer func() {
-			if !stop() {
-				<-cancelled
-			}
-			r.Close()
-		}()
+	r, err := cancelreader.NewReader(t.In)
+	if err != nil {
+		return l, func() {}
 	}
+	l.in = r
+	cancelled := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		r.Cancel()
+		close(cancelled)
+	})
+	return l, func() {
+		if !stop() {
+			<-cancelled
+		}
+		r.Close()
+	}
+}
+
+// AskLine asks for one line that is no question of a pack: whether to go on, a
+// passphrase. A secret is not echoed. prompt is printed as it is. Errors are those of
+// Ask.
+func AskLine(ctx context.Context, t Terminal, prompt string, secret bool) (string, error) {
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	l, done := openLines(ctx, t)
+	defer done()
+	line, err := l.read(prompt, secret)
+	switch {
+	case errors.Is(err, cancelreader.ErrCanceled):
+		return "", context.Cause(ctx)
+	case errors.Is(err, io.EOF):
+		return "", fmt.Errorf("the input ended before this was answered: %s: %w", strings.TrimRight(prompt, ": ?"), io.ErrUnexpectedEOF)
+	}
+	return line, err
+}
+
+func askLines(ctx context.Context, t Terminal, a asker) error {
+	l, done := openLines(ctx, t)
+	defer done()
 	where := ""
 	for p := a.page(); p != nil; p = a.page() {
 		if p.where != where {

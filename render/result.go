@@ -23,6 +23,19 @@ func Result(res *engine.Result, style Style) string {
 	return p.String()
 }
 
+// Notes writes what a reviewer of changes needs besides them: notes, what the pack says
+// in its summary, and diagnostics.
+func Notes(res *engine.Result, style Style) string {
+	p := &printer{style: style}
+	p.plan(plan.Plan{Notes: res.Plan.Notes}, nil)
+	p.message(res.StepResults)
+	p.diagnostics(res.Diagnostics)
+	if p.Len() > 0 {
+		p.WriteByte('\n')
+	}
+	return p.String()
+}
+
 func (p *printer) result(res *engine.Result) {
 	title := "Plan for "
 	if res.Pack.Entry == pack.EntryRequirements {
@@ -103,7 +116,10 @@ func Summary(res *engine.Result) string {
 		case len(res.StepResults) == 0:
 			what = count(errs, "error") + ", and no step ran"
 		case !slices.ContainsFunc(res.StepResults, failed):
-			what = "of the plan, " + count(errs, "part") + " cannot be reviewed" // PLAN_VALUE_REDACTED, the only error of ours
+			what = "of the plan, " + count(errs, "part") + " cannot be applied"
+			if !slices.ContainsFunc(res.Diagnostics, unapplicable) {
+				what = "of the plan, " + count(errs, "part") + " cannot be reviewed"
+			}
 		}
 		return "Not complete: " + what + ". Nothing was applied."
 	case engine.ExitPack:
@@ -114,6 +130,12 @@ func Summary(res *engine.Result) string {
 		return fmt.Sprintf("Stopped: the %s step ended with %s. Nothing was applied.", step, verdict)
 	}
 	return "Failed: a fault of this program, not of the pack. Nothing was applied."
+}
+
+// unapplicable says that a diagnostic is an error about applying a plan: the only other
+// one of ours is that a part cannot be reviewed.
+func unapplicable(d plan.Diagnostic) bool {
+	return d.Severity == plan.Error && d.Code != "PLAN_VALUE_REDACTED"
 }
 
 func failed(s engine.StepResult) bool {

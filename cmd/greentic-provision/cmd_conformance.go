@@ -222,7 +222,7 @@ func (a *app) conformanceRun(ctx context.Context, f dryRun, entry pack.Entry, an
 	if answers != nil {
 		inputs.Answers = answers
 	}
-	return a.run(ctx, f, b, inputs, state, "")
+	return a.run(ctx, packRun{dryRun: f, namespace: f.namespace(b.Manifest.ID), state: state}, b, inputs, "")
 }
 
 // readFixture reads a fixture of a pack directory as canonical JSON; nil when there

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/greentic-ai/greentic-provision/adapters"
 	"github.com/greentic-ai/greentic-provision/capability"
 	"github.com/greentic-ai/greentic-provision/engine"
 	"github.com/greentic-ai/greentic-provision/pack"
@@ -18,13 +21,14 @@ type dryRun struct {
 	entry pack.Entry
 	pack  packInput
 	sandbox
-	providerID, installID, publicBaseURL string
-	env, tenant, team, user              string
-	answers, state                       string
-	via, contract, mode, locale          string
-	interactive, json, timings           bool
-	output, executor                     string
-	grants                               []string
+	storing
+	installation
+	publicBaseURL, user         string
+	answers, state              string
+	via, contract, mode, locale string
+	interactive, json, timings  bool
+	output, executor, policy    string
+	grants, keys                []string
 }
 
 // The executors.
@@ -66,31 +70,67 @@ The exit code is that of the table in ` + program + ` --help; open questions alo
 		RunE: func(c *cobra.Command, _ []string) error { return a.runDryRun(c, f) },
 	}
 	fs := c.Flags()
+	f.flags(fs)
+	fs.StringVar(&f.state, "state", "", "file with what exists already, a JSON object (config, secrets, subscriptions); - is stdin")
+	fs.BoolVar(&f.timings, "timings", false, `with --json: add what differs from run to run, as member "volatile"`)
+	fs.StringVar(&f.executor, "executor", executorWasm, "wasm runs the pack; noop runs nothing and plans nothing, in the ways steps and component")
+	f.storing.flags(fs)
+	return c
+}
+
+// flags adds what dry-run and apply have in common.
+func (f *dryRun) flags(fs *pflag.FlagSet) {
 	f.pack.pathFlag(fs)
 	f.pack.runFlags(fs)
-	fs.StringVar(&f.providerID, "provider-id", "", "provider the plan is for (default: the pack's id)")
-	fs.StringVar(&f.installID, "install-id", "default", "installation the plan is for")
+	f.identityFlags(fs)
 	fs.StringVar(&f.publicBaseURL, "public-base-url", "", "address under which the outside reaches this installation")
 	fs.StringVar(&f.answers, "answers", "", "file with the answers, a JSON object; - is stdin")
-	fs.StringVar(&f.state, "state", "", "file with what exists already, a JSON object (config, secrets, subscriptions); - is stdin")
-	fs.StringVar(&f.env, "env", "", "environment the plan is for")
-	fs.StringVar(&f.tenant, "tenant", "", "tenant the plan is for")
-	fs.StringVar(&f.team, "team", "", "team the plan is for")
 	fs.StringVar(&f.user, "user", "", "user the plan is for")
 	fs.StringVar(&f.via, "via", "", "run the pack this way: "+join(pack.Vias)+" (default: the first that is possible)")
 	fs.StringVar(&f.contract, "contract", "", "drive components by this guest contract only (pack inspect lists them)")
 	fs.StringVar(&f.mode, "mode", "", "ask the questions of this mode: "+strings.Join(engine.Modes, ", ")+" (default: that of the command)")
 	fs.StringVar(&f.locale, "locale", "en", "language of questions")
-	if entry == pack.EntrySetup || entry == pack.EntryUpdate || entry == pack.EntryRemove {
+	if f.entry == pack.EntrySetup || f.entry == pack.EntryUpdate || f.entry == pack.EntryRemove {
 		fs.BoolVar(&f.interactive, "interactive", false, "ask the open questions on the terminal, then run")
 	}
 	fs.BoolVar(&f.json, "json", false, "print the canonical result as JSON")
-	fs.BoolVar(&f.timings, "timings", false, `with --json: add what differs from run to run, as member "volatile"`)
 	fs.StringVar(&f.output, "output", "", "write the result to this file, whole or not at all")
-	fs.StringVar(&f.executor, "executor", executorWasm, "wasm runs the pack; noop runs nothing and plans nothing, in the ways steps and component")
+	fs.StringVar(&f.policy, "policy", "", "file that says which capabilities and keys each pack may use")
 	fs.StringSliceVar(&f.grants, "grant", capability.Grants(), "capabilities that the steps may use; an empty list grants nothing")
 	f.sandbox.flags(fs)
-	return c
+}
+
+// installation says which one: the flags of every command about one.
+type installation struct {
+	providerID, installID string
+	env, tenant, team     string
+}
+
+func (i *installation) identityFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&i.providerID, "provider-id", "", "provider of the installation (default: the pack's id)")
+	fs.StringVar(&i.installID, "install-id", "default", "which installation of the provider")
+	fs.StringVar(&i.env, "env", "", "environment of the installation")
+	fs.StringVar(&i.tenant, "tenant", "", "tenant of the installation")
+	fs.StringVar(&i.team, "team", "", "team of the installation")
+}
+
+// namespace is where the installation's state is.
+func (i installation) namespace(packID string) adapters.Namespace {
+	return adapters.Namespace{Env: i.env, Tenant: i.tenant, Team: i.team, Provider: cmp.Or(i.providerID, packID), Install: i.installID}
+}
+
+// check reports the first flag that makes no sense.
+func (i installation) check(given func(flag string) bool) error {
+	for _, name := range []struct{ flag, value string }{
+		{"provider-id", i.providerID}, {"install-id", i.installID}, {"env", i.env}, {"tenant", i.tenant}, {"team", i.team},
+	} {
+		if given(name.flag) {
+			if err := checkName(name.flag, name.value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // join lists words for a flag's usage.
@@ -116,10 +156,11 @@ func (f *dryRun) check(given func(flag string) bool) error {
 	if err := f.pack.check(); err != nil {
 		return err
 	}
+	if err := f.installation.check(given); err != nil {
+		return err
+	}
 	for _, name := range []struct{ flag, value string }{
-		{"provider-id", f.providerID}, {"install-id", f.installID},
-		{"env", f.env}, {"tenant", f.tenant}, {"team", f.team}, {"user", f.user},
-		{"provider-type", f.pack.providerType}, {"contract", f.contract}, {"locale", f.locale},
+		{"user", f.user}, {"provider-type", f.pack.providerType}, {"contract", f.contract}, {"locale", f.locale},
 	} {
 		if given(name.flag) {
 			if err := checkName(name.flag, name.value); err != nil {
@@ -150,6 +191,15 @@ func (f *dryRun) check(given func(flag string) bool) error {
 	if err := capability.CheckGrants(f.grants); err != nil {
 		return &usageError{what: "--grant", rule: err.Error()}
 	}
+	if f.policy != "" && given("grant") {
+		return &usageError{what: "--policy", rule: "contradicts --grant", hint: "the policy says what each pack may use"}
+	}
+	if f.state != "" && f.store != "" {
+		return &usageError{what: "--state", rule: "contradicts --store", hint: "what exists is in the one or in the other"}
+	}
+	if err := f.storing.check(); err != nil {
+		return err
+	}
 	if f.timings && !f.json {
 		return &usageError{what: "--timings", rule: "is for --json", hint: "without --json, times are shown anyway"}
 	}
@@ -166,7 +216,7 @@ func (a *app) runDryRun(c *cobra.Command, f dryRun) error {
 			return err
 		}
 	}
-	out, err := a.newOutput("--output", f.output, input{"--pack", f.pack.path}, input{"--answers", f.answers}, input{"--state", f.state}, input{"--trust", f.pack.trust})
+	out, err := a.newOutput("--output", f.output, input{"--pack", f.pack.path}, input{"--answers", f.answers}, input{"--state", f.state}, input{"--trust", f.pack.trust}, input{"--policy", f.policy}, input{"--store", f.store})
 	if err != nil {
 		return err
 	}
@@ -174,11 +224,28 @@ func (a *app) runDryRun(c *cobra.Command, f dryRun) error {
 	if err != nil {
 		return err
 	}
-	inputs, state, err := a.inputs(ctx, f, blueprint)
+	if err := a.permit(ctx, &f, blueprint.Manifest.ID); err != nil {
+		return err
+	}
+	r := packRun{dryRun: f, namespace: f.namespace(blueprint.Manifest.ID)}
+	if f.store != "" || len(f.adapters) > 0 {
+		current, err := a.existingState(ctx, f, r.namespace)
+		if err != nil {
+			return err
+		}
+		if r, err = over(f, current); err != nil {
+			return err
+		}
+	}
+	inputs, state, err := a.inputs(ctx, r.dryRun, blueprint)
 	if err != nil {
 		return err
 	}
-	result, err := a.provision(ctx, f, blueprint, inputs, state)
+	if f.state != "" {
+		r.state = state
+	}
+	inputs.ExistingState = r.state.ForGuest()
+	result, _, err := a.provision(ctx, r, blueprint, inputs)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ type inspected struct {
 }
 
 func (a *app) packInspect() *cobra.Command {
-	f := dryRun{installID: "default", executor: executorWasm}
+	f := dryRun{installation: installation{installID: "default"}, executor: executorWasm}
 	entry := string(pack.EntrySetup)
 	var asJSON, static bool
 	c := &cobra.Command{

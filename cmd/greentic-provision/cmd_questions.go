@@ -14,7 +14,7 @@ import (
 var questionFormats = []string{"text", "form", "spec", "schema", "card"}
 
 func (a *app) packQuestions() *cobra.Command {
-	f := dryRun{entry: pack.EntrySetup, installID: "default", executor: executorWasm}
+	f := dryRun{entry: pack.EntrySetup, installation: installation{installID: "default"}, executor: executorWasm}
 	format := "text"
 	c := &cobra.Command{
 		Use:   "questions --pack P",
@@ -59,7 +59,7 @@ func (a *app) runQuestions(c *cobra.Command, f dryRun, format string) error {
 	if err != nil {
 		return err
 	}
-	result, err := a.run(ctx, f, blueprint, inputs, state, plan.Collect)
+	result, err := a.run(ctx, packRun{dryRun: f, namespace: f.namespace(blueprint.Manifest.ID), state: state}, blueprint, inputs, plan.Collect)
 	if err != nil {
 		return err
 	}

@@ -10,20 +10,25 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/greentic-ai/greentic-provision/adapters"
+	"github.com/greentic-ai/greentic-provision/commit"
 	"github.com/greentic-ai/greentic-provision/engine"
 	"github.com/greentic-ai/greentic-provision/render"
 )
 
+// exitMismatch is the exit code of what was not applied because nobody reviewed it.
+const exitMismatch = 7
+
 // exitCodeHelp is the table of the README; a test holds the two together.
 const exitCodeHelp = `
   0    a complete plan, no error diagnostics
-  1    host fault: our side broke, or no step-worker was found
+  1    host fault: our side or a store broke, an operation failed, or no step-worker was found
   2    usage: flags, unreadable files (the one of --worker too), malformed answers
   3    pack rejected: malformed, unsafe, not what it says of itself, no such entry, not runnable
   4    the pack's steps reported errors, or its plan cannot be reviewed
   5    a step was stopped: trap, deadline, memory, output, forbidden call, crash
   6    isolation unavailable and not waived
-  7    reserved for applying plans: the plan or the state differs from what was reviewed
+  7    apply refused: the plan or the state differs from what was reviewed
   130  interrupted
 `
 
@@ -110,11 +115,23 @@ type errorBody struct {
 // exitCode decides the exit code of an error that left no result: what is wrong
 // about the command line here, everything else in engine.ExitCode.
 func exitCode(ctx context.Context, err error) int {
+	if _, ok := errors.AsType[*commit.UnfinishedError](err); ok {
+		return engine.ExitFault // whatever the cause: somebody has to know
+	}
 	if ctx.Err() != nil {
 		return engine.ExitInterrupted
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return engine.ExitUsage
+	}
+	if _, ok := errors.AsType[*commit.MismatchError](err); ok {
+		return exitMismatch
+	}
+	if _, ok := errors.AsType[*adapters.ConfigError](err); ok {
+		return engine.ExitUsage
+	}
+	if _, ok := errors.AsType[*adapters.Error](err); ok {
+		return engine.ExitFault // also where a path is at the bottom of it
 	}
 	code := engine.ExitCode(nil, err)
 	if _, ok := errors.AsType[*fs.PathError](err); ok && code == engine.ExitFault {

@@ -43,6 +43,9 @@ func (a *app) interview(ctx context.Context, f *qa.Form, given json.RawMessage) 
 
 // asked words why asking ended.
 func asked(err error) error {
+	if err == nil {
+		return nil
+	}
 	if errors.Is(err, form.ErrAborted) {
 		return fmt.Errorf("%w: %w", engine.ErrInterrupted, err)
 	}

@@ -18,14 +18,16 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/greentic-ai/greentic-provision/internal/packtest"
+	"github.com/greentic-ai/greentic-provision/internal/pgtest"
 	"github.com/greentic-ai/greentic-provision/internal/workertest"
 )
 
 var update = flag.Bool("update", false, "rewrite expected outputs in the scripts and in the README")
 
-// TestMain runs this test binary as the program when it is called by its name.
+// TestMain runs this test binary as the program, or as an adapter that fails, when it is
+// called by that name.
 func TestMain(m *testing.M) {
-	testscript.Main(workertest.Checked(m), map[string]func(){program: main})
+	testscript.Main(workertest.Checked(pgtest.With(m)), map[string]func(){program: main, failing: failingPlugin})
 }
 
 // noNamespaces is shell that takes away what the walls need, inside of a user
@@ -59,6 +61,12 @@ func TestScripts(t *testing.T) {
 			_, making, _ = strings.Cut(making, "```sh\n")
 			making, _, _ = strings.Cut(making, "```")
 			env.Setenv("MAKING_A_PACK", making)
+			if doc, err = os.ReadFile(filepath.Join("..", "..", "README.md")); err != nil {
+				return err
+			}
+			_, applying, _ := strings.Cut(string(doc), "<!-- apply: a test runs these lines -->\n```sh\n")
+			applying, _, _ = strings.Cut(applying, "```")
+			env.Setenv("APPLYING", applying)
 			env.Setenv("ESC", "\x1b[31m")
 			return nil
 		},

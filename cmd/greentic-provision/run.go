@@ -60,10 +60,11 @@ func wantsJSON(args []string) (want bool) {
 func (a *app) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   program,
-		Short: "Run the provisioning steps of a Greentic pack in a sandbox and print the plan",
+		Short: "Run the provisioning steps of a Greentic pack in a sandbox, print the plan, apply it",
 		Long: `greentic-provision runs the provisioning steps (collect, validate, apply, summary) that a
 Greentic pack carries as WebAssembly, each run in a sandboxed process of its own, and prints what
-they would do as a plan. Nothing is applied: a dry run has no network, no files and no stores.
+they would do as a plan. A dry run does nothing else; apply stores what the plan says once it was
+reviewed, all of it or nothing. No run has a network or files.
 
 Exit codes:` + strings.TrimRight(exitCodeHelp, "\n"),
 		Version:           buildinfo.Version,
@@ -82,8 +83,15 @@ Exit codes:` + strings.TrimRight(exitCodeHelp, "\n"),
 	for _, entry := range pack.Entries {
 		dryRuns = append(dryRuns, a.dryRun(entry))
 	}
+	applies := []*cobra.Command{a.apply(pack.EntrySetup), a.apply(pack.EntryUpdate), a.apply(pack.EntryRemove), a.applyResume()}
 	root.AddCommand(
 		group("dry-run", "Work out what would be done, and do nothing", dryRuns...),
+		group("apply", "Do what was worked out and reviewed, all of it or nothing", applies...),
+		group("installs", "Look at what is installed, and at its history", a.installsList(), a.installsShow(), a.installsHistory(), a.installsDiff()),
+		group("config", "Look at the configuration of an installation", a.configList(), a.configGet()),
+		group("secrets", "Look at which secrets an installation has", a.secretsList()),
+		a.recover(),
+		group("store", "Check and back up what is stored", a.storeCheck(), a.storeBackup()),
 		group("pack", "Look into packs and build them", a.packInspect(), a.packQuestions(), a.packVerify(), a.packBuild()),
 		a.conformance(),
 		group("cache", "Look at the compiled code that is kept between runs", a.cacheList(), a.cacheClear()),

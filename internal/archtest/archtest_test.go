@@ -52,13 +52,30 @@ var table = map[string]row{
 		why: "declares StepRunner; never sees a process. Of contract it uses the names of actions"},
 	"adapters": {pure: true, imports: []string{"plan"},
 		why: "what holds state, as interfaces and records; no implementation"},
+	"adapters/sqlstore": {imports: []string{"adapters", "internal/hostile", "plan"},
+		why: "the store of record over database/sql, written once; what engines do differently is a Dialect"},
+	"adapters/sqlite": {imports: []string{"adapters", "adapters/sqlstore"},
+		why: "one file, no set-up; a driver without C"},
+	"adapters/postgres": {imports: []string{"adapters", "adapters/sqlite", "adapters/sqlstore"},
+		why: "one store for many hosts; its backups are SQLite files"},
+	"adapters/seal": {imports: []string{"adapters", "internal/hostile"},
+		why: "holds the one key; everything else sees sealed bytes"},
+	"adapters/oauth": {imports: []string{"adapters", "internal/hostile", "plan"},
+		why: "asks a person for consent; the only adapter that listens, and on loopback only"},
+	"adapters/greentic": {pure: true, imports: []string{"adapters", "pack", "plan"},
+		why: "what Greentic's own runtime reads and writes"},
+	"adapters/plugin": {imports: []string{"adapters", "adapters/plugin/proto", "internal/hostile"},
+		why: "adapters in processes of their own"},
+	"adapters/plugin/proto": {why: "the published protocol, generated"},
+	"commit": {pure: true, imports: []string{"adapters", "capability", "engine", "internal/hostile", "pack", "plan"},
+		why: "from what a run wants to durable state and back, over interfaces; knows no store"},
 	"capability": {pure: true, imports: []string{"internal/hostile", "limits", "plan"},
 		why: "answers hostile calls from memory"},
 	"capability/imports": {pure: true, imports: []string{"capability", "capability/wasi", "component"},
 		why: "the worker's half: turns typed imports into operations"},
 	"capability/wasi": {pure: true, imports: []string{"component"},
 		why: "a WASI with nothing in it, so that toolchains' components run"},
-	"render": {pure: true, imports: []string{"engine", "integrity", "limits", "pack", "plan", "qa"},
+	"render": {pure: true, imports: []string{"adapters", "commit", "engine", "integrity", "limits", "pack", "plan", "qa"},
 		why: "text from values, nothing else"},
 	"form": {imports: []string{"plan", "qa", "render"}, why: "asks a person on a terminal"},
 
@@ -90,9 +107,11 @@ var table = map[string]row{
 	"internal/buildinfo": {pure: true, why: "one version for both binaries"},
 	"internal/hostile":   {pure: true, why: "text of strangers in our own messages, escaped in one place"},
 
-	"cmd/greentic-provision": {imports: []string{"capability", "engine", "form", "integrity", "internal/buildinfo", "limits", "pack",
+	"cmd/greentic-provision": {imports: []string{"adapters", "adapters/greentic", "adapters/oauth", "adapters/plugin", "adapters/postgres",
+		"adapters/seal", "adapters/sqlite", "adapters/sqlstore", "capability", "commit", "engine", "form", "integrity", "internal/buildinfo", "limits", "pack",
 		"plan", "qa", "render", "supervisor", "supervisor/codecache"},
-		why: "plugs supervisor and capability into engine"},
+		why: "plugs supervisor and capability into engine, adapters into commit"},
+	"examples/plugin-secrets": {imports: []string{"adapters", "adapters/plugin"}, why: "a model for authors of adapters"},
 	"cmd/step-worker": {imports: []string{"component", "component/wasmtime", "internal/buildinfo", "ipc", "ipc/socketpair", "limits",
 		"limits/entry", "limits/mdwe", "limits/rlimit", "limits/seccomp/policy", "worker"},
 		why: "raises the walls in order, plugs the engine into worker"},
@@ -103,6 +122,8 @@ var table = map[string]row{
 	"internal/guests":            {kit: true, imports: []string{"limits"}, why: "the hostile corpus"},
 	"internal/packtest":          {kit: true, imports: []string{"pack"}, why: "makes packs of readable sources"},
 	"internal/leakcheck":         {kit: true, why: "what tests may not leave behind"},
+	"adapters/storetest":         {kit: true, imports: []string{"adapters"}, why: "what every adapter must do"},
+	"internal/pgtest":            {kit: true, imports: []string{"internal/leakcheck"}, why: "a real PostgreSQL for tests"},
 	"internal/workertest":        {kit: true, imports: []string{"internal/leakcheck"}, why: "builds the real worker for tests"},
 	"internal/bench":             {kit: true, why: "what isolation costs"},
 	"internal/archtest":          {kit: true, why: "this"},
@@ -230,13 +251,17 @@ func TestImports(t *testing.T) {
 	}
 }
 
+// TestNoTestKitInPrograms is about our packages: go-plugin links package testing
+// wherever it goes.
 func TestNoTestKitInPrograms(t *testing.T) {
-	_, pkgs := ours(t)
+	names, pkgs := ours(t)
+	for _, rel := range names {
+		if !table[rel].kit && slices.Contains(pkgs[rel].Imports, "testing") {
+			t.Errorf("%s imports package testing, and is no test kit", rel)
+		}
+	}
 	for _, program := range []string{"cmd/greentic-provision", "cmd/step-worker"} {
 		deps := pkgs[program].Deps
-		if slices.Contains(deps, "testing") {
-			t.Errorf("%s links package testing", program)
-		}
 		for _, dep := range internal(deps) {
 			if table[dep].kit {
 				t.Errorf("%s links %s, which is for tests", program, dep)
@@ -268,11 +293,22 @@ func TestPure(t *testing.T) {
 	}
 }
 
-func TestOnlyTheSupervisorStartsProcesses(t *testing.T) {
+// starts processes: the packages that may, and what they start. What is not a sandbox
+// starts only what the operator named.
+var starts = map[string]string{
+	"supervisor":      "workers",
+	"adapters/plugin": "plug-ins that the operator named, with their checksums",
+	"adapters/seal":   "the command that prints an identity, which the operator named",
+}
+
+func TestOnlyTheNamedPackagesStartProcesses(t *testing.T) {
 	names, pkgs := ours(t)
 	for _, rel := range names {
-		if slices.Contains(pkgs[rel].Imports, "os/exec") && rel != "supervisor" && !table[rel].kit {
-			t.Errorf("%s imports os/exec; only supervisor may", rel)
+		uses := slices.Contains(pkgs[rel].Imports, "os/exec")
+		if _, may := starts[rel]; uses && !may && !table[rel].kit {
+			t.Errorf("%s imports os/exec; only %v may", rel, slices.Sorted(maps.Keys(starts)))
+		} else if may && !uses {
+			t.Errorf("%s is said to start processes and does not", rel)
 		}
 	}
 }
@@ -366,11 +402,11 @@ func TestPackageComments(t *testing.T) {
 }
 
 // TestUnsafeIsInTheName: a file that imports unsafe says so in its name, except
-// in the binding, which is about nothing else.
+// in the binding, which is about nothing else, and in what protoc generates.
 func TestUnsafeIsInTheName(t *testing.T) {
 	names, pkgs := ours(t)
 	for _, rel := range names {
-		if rel == "component/wasmtime" {
+		if rel == "component/wasmtime" || rel == "adapters/plugin/proto" {
 			continue
 		}
 		for _, name := range slices.Concat(pkgs[rel].GoFiles, pkgs[rel].CgoFiles) {

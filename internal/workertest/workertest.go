@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 
 	"github.com/greentic-ai/greentic-provision/internal/leakcheck"
@@ -50,13 +51,18 @@ func (b built) Run() int {
 	return b.Tests.Run()
 }
 
-// Build builds the command of this module into Dir and gives its path.
+// Build builds the command of this module into Dir and gives its path. A command is
+// named as below cmd, or by its folder, as in examples/plugin-secrets.
 func Build(command string) (string, error) {
-	if bin := os.Getenv("GREENTIC_TEST_BIN"); bin != "" {
-		return filepath.Join(bin, command), nil
+	folder := command
+	if path.Dir(command) == "." {
+		folder = "cmd/" + command
 	}
-	path := filepath.Join(Dir, command)
-	cmd := exec.Command("go", "build", "-o", path, "github.com/greentic-ai/greentic-provision/cmd/"+command)
+	if bin := os.Getenv("GREENTIC_TEST_BIN"); bin != "" {
+		return filepath.Join(bin, path.Base(command)), nil
+	}
+	path := filepath.Join(Dir, path.Base(command))
+	cmd := exec.Command("go", "build", "-o", path, "github.com/greentic-ai/greentic-provision/"+folder)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", command, err, out)
 	}

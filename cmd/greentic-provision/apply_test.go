@@ -1,0 +1,404 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/greentic-ai/greentic-provision/adapters"
+	"github.com/greentic-ai/greentic-provision/adapters/plugin"
+	"github.com/greentic-ai/greentic-provision/engine"
+	"github.com/greentic-ai/greentic-provision/internal/packtest"
+	"github.com/greentic-ai/greentic-provision/internal/pgtest"
+	"github.com/greentic-ai/greentic-provision/internal/workertest"
+)
+
+// failing is a plug-in that fails: it keeps secrets in memory, and does what
+// GREENTIC_ADAPTER_FAIL says at the n-th call: "kill 3", "hang 3".
+const failing = "failing-plugin"
+
+func failingPlugin() {
+	plugin.Serve(&fails{values: map[adapters.Namespace]map[string]adapters.Value{}}, nil)
+}
+
+type fails struct {
+	calls  int
+	values map[adapters.Namespace]map[string]adapters.Value
+}
+
+func (f *fails) call(ctx context.Context) {
+	how, at, _ := strings.Cut(os.Getenv("GREENTIC_ADAPTER_FAIL"), " ")
+	n, _ := strconv.Atoi(at)
+	if f.calls++; f.calls != n {
+		return
+	}
+	switch how {
+	case "kill":
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	case "hang":
+		<-ctx.Done()
+		time.Sleep(time.Minute)
+	}
+}
+
+func (f *fails) Keys(ctx context.Context, ns adapters.Namespace) ([]string, error) {
+	return slices.Sorted(maps.Keys(f.values[ns])), nil
+}
+
+func (f *fails) Load(ctx context.Context, ns adapters.Namespace) (map[string]adapters.Value, error) {
+	f.call(ctx)
+	return f.values[ns], nil
+}
+
+func (f *fails) Apply(ctx context.Context, ns adapters.Namespace, b adapters.Batch) error {
+	f.call(ctx)
+	if f.values[ns] == nil {
+		f.values[ns] = map[string]adapters.Value{}
+	}
+	for _, c := range b.Changes {
+		if c.Delete {
+			delete(f.values[ns], c.Key)
+		} else {
+			f.values[ns][c.Key] = c.Value
+		}
+	}
+	return nil
+}
+
+// desk is a person's machine: a home of its own, a pack, answers.
+type desk struct {
+	*testing.T
+	dir   string
+	store []string // flags that say where state is
+}
+
+const answer = "hunter2-C4n4ry/x"
+
+func newDesk(t *testing.T, store ...string) *desk {
+	d := &desk{t, t.TempDir(), store}
+	for _, name := range []string{"HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"} {
+		t.Setenv(name, filepath.Join(d.dir, name))
+	}
+	t.Setenv("XDG_CACHE_HOME", filepath.Join(workertest.Dir, "cache"))
+	packs := filepath.Join("..", "..", "testdata", "packs")
+	source, err := os.ReadFile(filepath.Join(packs, "mailer.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := packtest.Build(os.DirFS(filepath.Join(packs, "..", "contracts")), packtest.Txtar(source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive, err := packtest.Zip(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.write("mailer.gtpack", string(archive))
+	d.write("answers.json", `{"host":"mail.example.invalid","api_key":"`+answer+`"}`)
+	d.write("change.json", `{"host":"new.example.invalid"}`)
+	return d
+}
+
+func (d *desk) path(name string) string { return filepath.Join(d.dir, name) }
+
+func (d *desk) write(name, text string) {
+	d.Helper()
+	if err := os.WriteFile(d.path(name), []byte(text), 0o600); err != nil {
+		d.Fatal(err)
+	}
+}
+
+// run runs the program in this process, with flags for the store. No secret is in what it
+// says.
+func (d *desk) run(want int, args ...string) (stdout, stderr string) {
+	d.Helper()
+	var out, errs bytes.Buffer
+	full := slices.Concat(args, d.store)
+	if args[0] == "apply" || args[0] == "dry-run" {
+		if !slices.Contains(args, "resume") {
+			full = append(full, "--worker", workertest.Path)
+		}
+	}
+	if code := run(d.Context(), full, strings.NewReader(""), &out, &errs); code != want {
+		d.Fatalf("%q: exit code %d, want %d\n%s%s", args, code, want, out.String(), errs.String())
+	}
+	if strings.Contains(out.String()+errs.String(), answer) {
+		d.Fatalf("%q shows a secret", args)
+	}
+	return out.String(), errs.String()
+}
+
+var installed1 = []string{"--env", "prod", "--tenant", "acme", "--provider-id", "greentic.fixture.mailer"}
+
+func (d *desk) about(want int, args ...string) string {
+	d.Helper()
+	out, _ := d.run(want, slices.Concat(args, installed1)...)
+	return out
+}
+
+func (d *desk) setup(want int, more ...string) (stdout, stderr string) {
+	d.Helper()
+	return d.run(want, slices.Concat([]string{"apply", "setup", "--pack", d.path("mailer.gtpack"), "--answers", d.path("answers.json"), "--yes", "--json"}, installed1, more)...)
+}
+
+// state is all that can be seen of the installation, but for the history.
+func (d *desk) state() string {
+	d.Helper()
+	out, _ := d.run(engine.ExitOK, "installs", "list", "--json")
+	var list struct{ Installs []struct{ Namespace string } }
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		d.Fatal(err)
+	}
+	state := fmt.Sprintln(list.Installs)
+	if len(list.Installs) > 0 {
+		state += d.about(engine.ExitOK, "config", "list", "--json") + d.about(engine.ExitOK, "secrets", "list", "--json")
+	}
+	return state
+}
+
+// stores are the places where state can be: the flags of each.
+func stores(t *testing.T) map[string]func(*testing.T) []string {
+	example, err := workertest.Build("examples/plugin-secrets")
+	if err != nil {
+		t.Fatal(err)
+	}
+	withPlugin := func(t *testing.T) []string {
+		dir := t.TempDir()
+		identity := filepath.Join(dir, "identity.txt")
+		// A key of this test's own, made as the program makes them.
+		d := newDesk(t)
+		d.setup(engine.ExitOK)
+		key, err := os.ReadFile(filepath.Join(d.dir, "XDG_CONFIG_HOME", program, "identity.txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(identity, key, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("GREENTIC_ADAPTER_DIR", filepath.Join(dir, "secrets"))
+		t.Setenv("GREENTIC_ADAPTER_IDENTITY_FILE", identity)
+		return []string{"--adapter", "secrets=plugin:" + example + "?sha256=" + fileSum(t, example)}
+	}
+	return map[string]func(*testing.T) []string{
+		"sqlite":                       func(*testing.T) []string { return nil },
+		"postgres":                     func(t *testing.T) []string { return []string{"--store", pgtest.Open(t)} },
+		"sqlite, secrets elsewhere":    withPlugin,
+		"sqlite, secrets for Greentic": func(t *testing.T) []string { return []string{"--adapter", "secrets=greentic:" + t.TempDir()} },
+	}
+}
+
+func fileSum(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// TestApplyEverywhere: dry run, review, apply, show, update, remove, wherever state is.
+func TestApplyEverywhere(t *testing.T) {
+	for name, flags := range stores(t) {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, flags(t)...)
+			before := d.state()
+			plan := d.path("plan.json")
+			d.run(engine.ExitOK, slices.Concat([]string{"dry-run", "setup", "--pack", d.path("mailer.gtpack"), "--answers", d.path("answers.json"), "--json", "--output", plan}, installed1)...)
+			d.run(engine.ExitOK, slices.Concat([]string{"apply", "setup", "--pack", d.path("mailer.gtpack"), "--answers", d.path("answers.json"), "--plan", plan}, installed1)...)
+			if got := d.about(engine.ExitOK, "secrets", "list"); got != "api_key\n" {
+				t.Errorf("secrets: %q", got)
+			}
+			if got := d.about(engine.ExitOK, "config", "list"); got != "host = \"mail.example.invalid\"\nport = 587\n" {
+				t.Errorf("configuration: %q", got)
+			}
+			if got := d.about(engine.ExitOK, "installs", "show"); !strings.Contains(got, "installed, revision 1") {
+				t.Errorf("show: %q", got)
+			}
+			d.run(engine.ExitOK, slices.Concat([]string{"apply", "update", "--pack", d.path("mailer.gtpack"), "--answers", d.path("change.json"), "--yes"}, installed1)...)
+			if got := d.about(engine.ExitOK, "config", "get", "host"); got != "\"new.example.invalid\"\n" {
+				t.Errorf("after the update: %q", got)
+			}
+			d.run(engine.ExitOK, slices.Concat([]string{"apply", "remove", "--pack", d.path("mailer.gtpack"), "--yes"}, installed1)...)
+			if diff := cmp.Diff(before, d.state()); diff != "" {
+				t.Errorf("after remove (-before +after):\n%s", diff)
+			}
+			out, _ := d.run(engine.ExitOK, "store", "check")
+			if !strings.Contains(out, "1 installations, 0 values, 3 entries in the audit log, 0 unfinished commits") {
+				t.Errorf("check: %s", out)
+			}
+		})
+	}
+}
+
+// TestStoresThatFail: each is one clear line and an exit code, and the state is as it was.
+func TestStoresThatFail(t *testing.T) {
+	t.Run("a connection that is lost", func(t *testing.T) {
+		url := pgtest.Open(t)
+		d := newDesk(t, "--store", url)
+		d.setup(engine.ExitOK)
+		before := d.state()
+		for _, at := range []string{"put journal", "put install", "commit"} {
+			breaks(t, at, func() error { pgtest.Terminate(t, url); return nil })
+			_, stderr := d.run(engine.ExitFault, slices.Concat([]string{"apply", "update", "--pack", d.path("mailer.gtpack"), "--answers", d.path("change.json"), "--yes"}, installed1)...)
+			if !strings.Contains(stderr, "postgres: ") || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("%s: %q", at, stderr)
+			}
+			fault = nil
+			d.run(engine.ExitOK, "recover")
+			if got := d.state(); got != before {
+				t.Errorf("%s: %s", at, cmp.Diff(before, got))
+			}
+		}
+	})
+	t.Run("a disk that is full", func(t *testing.T) {
+		d := newDesk(t)
+		d.setup(engine.ExitOK)
+		before := d.state()
+		breaks(t, "put install", func() error { return syscall.ENOSPC })
+		_, stderr := d.run(engine.ExitFault, slices.Concat([]string{"apply", "update", "--pack", d.path("mailer.gtpack"), "--answers", d.path("change.json"), "--yes"}, installed1)...)
+		if !strings.Contains(stderr, "no space left on device") || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%q", stderr)
+		}
+		fault = nil
+		d.run(engine.ExitOK, "recover")
+		if got := d.state(); got != before {
+			t.Error(cmp.Diff(before, got))
+		}
+	})
+	t.Run("a file that is damaged", func(t *testing.T) {
+		d := newDesk(t)
+		d.setup(engine.ExitOK)
+		file := filepath.Join(d.dir, "XDG_STATE_HOME", program, "store.db")
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		damaged := bytes.Clone(b)
+		for i := 4096; i < len(damaged); i++ {
+			damaged[i] ^= byte(i)
+		}
+		if err := os.WriteFile(file, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, stderr := d.run(engine.ExitFault, slices.Concat([]string{"apply", "update", "--pack", d.path("mailer.gtpack"), "--answers", d.path("change.json"), "--yes"}, installed1)...)
+		if !strings.Contains(stderr, "sqlite: ") || !strings.Contains(stderr, "malformed") {
+			t.Errorf("%q", stderr)
+		}
+		if err := os.WriteFile(file, []byte("this is a letter, and no store at all"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code := run(t.Context(), []string{"store", "check"}, strings.NewReader(""), new(bytes.Buffer), new(bytes.Buffer))
+		if code == engine.ExitOK {
+			t.Error("a letter is a sound store")
+		}
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d.run(engine.ExitOK, "store", "check")
+	})
+	t.Run("an installation that somebody writes", func(t *testing.T) {
+		d := newDesk(t)
+		d.setup(engine.ExitOK)
+		a := &app{stdin: strings.NewReader(""), stdout: new(bytes.Buffer), stderr: new(bytes.Buffer)}
+		o, err := a.openStores(t.Context(), storing{}, existing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer o.close()
+		ns := adapters.Namespace{Env: "prod", Tenant: "acme", Provider: "greentic.fixture.mailer", Install: "default"}
+		lock, err := o.Record.Lock(t.Context(), ns, "somebody@elsewhere")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, stderr := d.setup(engine.ExitFault, "--lock-timeout", "50ms")
+		if !strings.Contains(stderr, "is being written by somebody@elsewhere since 20") || !strings.Contains(stderr, "waited 50ms (--lock-timeout)") {
+			t.Errorf("%q", stderr)
+		}
+		if err := lock.Unlock(); err != nil {
+			t.Fatal(err)
+		}
+		d.setup(engine.ExitOK)
+	})
+	t.Run("an identity of another store", func(t *testing.T) {
+		d := newDesk(t)
+		d.setup(engine.ExitOK)
+		identity := filepath.Join(d.dir, "XDG_CONFIG_HOME", program, "identity.txt")
+		if err := os.Rename(identity, identity+".old"); err != nil {
+			t.Fatal(err)
+		}
+		_, stderr := d.setup(engine.ExitUsage)
+		if !strings.Contains(stderr, "identity") || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%q", stderr)
+		}
+		if _, err := os.Stat(identity); !errors.Is(err, os.ErrNotExist) {
+			t.Error("a new identity was made for an old store")
+		}
+		// Keys need none.
+		d.about(engine.ExitOK, "secrets", "list")
+	})
+}
+
+// breaks makes the store fail the first time that it comes to op.
+func breaks(t *testing.T, op string, how func() error) {
+	t.Helper()
+	done := false
+	fault = func(name string) error {
+		if done || !strings.HasPrefix(name, op) {
+			return nil
+		}
+		done = true
+		return how()
+	}
+	t.Cleanup(func() { fault = nil })
+}
+
+// TestPluginsThatFail: whenever a plug-in goes, the run stops before anything is in force,
+// or is finished by the next one.
+func TestPluginsThatFail(t *testing.T) {
+	path, err := exec.LookPath(failing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := fileSum(t, path)
+	t.Run("another program", func(t *testing.T) {
+		d := newDesk(t, "--adapter", "secrets=plugin:"+path+"?sha256="+strings.Repeat("0", 64))
+		_, stderr := d.setup(engine.ExitUsage)
+		if !strings.Contains(stderr, sum) || !strings.Contains(stderr, strings.Repeat("0", 64)) {
+			t.Errorf("%q", stderr)
+		}
+	})
+	for _, how := range []string{"kill", "hang"} {
+		for n := 1; n <= 3; n++ {
+			t.Run(fmt.Sprint(how, " ", n), func(t *testing.T) {
+				d := newDesk(t, "--adapter", "secrets=plugin:"+path+"?sha256="+sum+"&timeout=1s")
+				t.Setenv("GREENTIC_ADAPTER_FAIL", fmt.Sprint(how, " ", n))
+				_, stderr := d.setup(engine.ExitFault)
+				if !strings.Contains(stderr, "secrets") || strings.Count(stderr, "\n") != 1 {
+					t.Errorf("%q", stderr)
+				}
+				t.Setenv("GREENTIC_ADAPTER_FAIL", "")
+				d.run(engine.ExitOK, "recover")
+				if got := d.state(); got != "[]\n" {
+					t.Errorf("installed: %s", got)
+				}
+			})
+		}
+	}
+}
