@@ -75,6 +75,9 @@ js: build ## build the JavaScript examples with npm and run their packs
 	@code=0; $(BIN) dry-run setup --pack $(PROVIDER) >/dev/null || code=$$?; \
 	  [ $$code = 4 ] || { echo "without answers: exit code $$code, want 4"; exit 1; }
 
+crash: ## kill the program at every operation of every store, and recover
+	go test -count=1 ./commit ./cmd/greentic-provision -run '^(TestKilledAnywhere|TestTheProgramIsKilled)$$' -crash
+
 bench: ## measure, side by side: in process, sealed worker, spawn, cold start
 	go test -run '^$$' -bench . ./internal/bench
 
@@ -84,4 +87,4 @@ golden: ## rewrite the expected outputs in testdata, for review with git diff
 clean: ## remove what was built
 	rm -rf bin examples/*-js/dist examples/*-js/node_modules testdata/packs/*.gtpack
 
-.PHONY: help demo test build packs race lint nocgo cgocheck fuzz-short js bench golden clean FORCE
+.PHONY: help demo test build packs race lint nocgo cgocheck fuzz-short js crash bench golden clean FORCE

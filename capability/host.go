@@ -182,6 +182,9 @@ func NewHost(cfg Config) *Host {
 		}
 		h.seen(cfg.State.Secrets[k])
 	}
+	for _, v := range cfg.State.Hidden {
+		h.seen(v)
+	}
 	for _, s := range cfg.State.Subscriptions {
 		h.subscriptions[s.ID] = s.Metadata
 	}

@@ -28,6 +28,9 @@ type State struct {
 	Subscriptions []StateSubscription
 	// Blobs are what earlier runs left in the state store, by key. No file has them.
 	Blobs map[string][]byte
+	// Hidden are texts that are secret although they stand in Config, Subscriptions or
+	// Blobs. No file has them.
+	Hidden []string
 
 	given bool
 }

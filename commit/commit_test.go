@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/greentic-ai/greentic-provision/adapters"
+	"github.com/greentic-ai/greentic-provision/capability"
 	"github.com/greentic-ai/greentic-provision/commit"
 	"github.com/greentic-ai/greentic-provision/engine"
 	"github.com/greentic-ai/greentic-provision/internal/pgtest"
@@ -235,6 +236,16 @@ func TestNoSecretLiesInClear(t *testing.T) {
 	cur := load(t, c, home)
 	if got := string(cur.Values[adapters.Config]["url"].Bytes); !strings.Contains(got, canary) {
 		t.Errorf("the address was stored as %s", got)
+	}
+	// The next run knows what it must not show, also without the secret itself.
+	cur.Values[adapters.Secrets] = nil
+	state, err := cur.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := capability.NewHost(capability.Config{State: state})
+	if said := plan.NewScrubber(host.Secrets()...).Scrub("see https://u:" + canary + "@x.invalid and x" + canary); strings.Contains(said, canary) {
+		t.Errorf("the next run says %q", said)
 	}
 	if err := s.Backup(t.Context(), filepath.Join(dir, "copy.db")); err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package commit_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -27,6 +28,8 @@ import (
 // n-th thing that it does to a store, for every n there is. crashVar holds what it does:
 // n, the store, the installation, the phase.
 const crashVar = "GREENTIC_TEST_CRASH"
+
+var crash = flag.Bool("crash", false, "kill the writer at every operation of every store, and not only of SQLite (make crash)")
 
 // phases are what is done to an installation, one after the other.
 var phases = []struct {
@@ -157,6 +160,9 @@ var operationID = regexp.MustCompile(`\\"id\\":\\"[0-9a-f]{32}\\"`)
 
 func TestKilledAnywhere(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) { killedAnywhere(t, where{dir: t.TempDir()}) })
+	if !*crash {
+		return
+	}
 	t.Run("sqlite, secrets elsewhere", func(t *testing.T) { killedAnywhere(t, where{dir: t.TempDir(), greentic: true}) })
 	t.Run("postgres", func(t *testing.T) { killedAnywhere(t, where{dir: t.TempDir(), postgres: postgresURL(t)}) })
 }
@@ -249,6 +255,11 @@ func killedAnywhere(t *testing.T, w where) {
 	}
 	if w.greentic {
 		if err := os.Remove(filepath.Join(w.dir, "greentic.env")); err != nil { // the secrets' own store
+			t.Error(err)
+		}
+	}
+	if w.postgres != "" { // what lies on the server
+		if err := c.Record.Backup(ctx, filepath.Join(w.dir, "backup")); err != nil {
 			t.Error(err)
 		}
 	}

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 
 	"github.com/greentic-ai/greentic-provision/adapters"
 	"github.com/greentic-ai/greentic-provision/capability"
+	"github.com/greentic-ai/greentic-provision/plan"
 )
 
 // Stores is where state is kept.
@@ -115,6 +117,25 @@ func (c Current) Revision() uint64 {
 	return c.Install.Revision
 }
 
+// hiddenTexts gives what must not be shown of a value that holds a secret: every text in
+// it, and the passwords of addresses among them, since which part of it was the secret is
+// not on record.
+func hiddenTexts(b []byte) []string {
+	doc, err := plan.Read(b)
+	if err != nil {
+		return []string{string(b)}
+	}
+	texts := plan.Values(doc)
+	for _, t := range slices.Clone(texts) {
+		if u, err := url.Parse(t); err == nil && u.User != nil {
+			if password, ok := u.User.Password(); ok {
+				texts = append(texts, password)
+			}
+		}
+	}
+	return texts
+}
+
 // State is what exists, as a run sees it; the zero State where nothing does.
 func (c Current) State() (capability.State, error) {
 	var s capability.State
@@ -128,6 +149,13 @@ func (c Current) State() (capability.State, error) {
 			return s, errors.New("the stored configuration " + fmt.Sprintf("%q", k) + " is not JSON")
 		}
 		s.Config[k] = v.Bytes
+	}
+	for _, kind := range []adapters.Kind{adapters.Config, adapters.Subscriptions, adapters.State} {
+		for _, k := range slices.Sorted(maps.Keys(c.Values[kind])) {
+			if v := c.Values[kind][k]; v.Secret || kind == adapters.State {
+				s.Hidden = append(s.Hidden, hiddenTexts(v.Bytes)...)
+			}
+		}
 	}
 	for k, v := range c.Values[adapters.Secrets] {
 		s.Secrets[k] = string(v.Bytes)

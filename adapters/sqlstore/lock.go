@@ -106,7 +106,7 @@ func (s *Store) wait(ctx context.Context, ns adapters.Namespace) (Held, error) {
 
 // locked says who has the lock that somebody has.
 func (s *Store) locked(ctx context.Context, ns adapters.Namespace) error {
-	ctx, cancel := settling(ctx)
+	ctx, cancel := settling(ctx, 5*time.Second) // somebody waits who has given up
 	defer cancel()
 	e := &adapters.LockedError{Namespace: ns}
 	session, err := s.dialect.Locker.Session(ctx, ns.String())

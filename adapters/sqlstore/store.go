@@ -36,8 +36,8 @@ func (o Options) Waiting() time.Duration {
 	return 10 * time.Second
 }
 
-// settle bounds what must be brought to its end although the caller's context ended:
-// a COMMIT, a ROLLBACK, the question who holds a lock.
+// settle bounds what must be brought to its end although the caller's context ended: a
+// COMMIT or ROLLBACK.
 const settle = 30 * time.Second
 
 // Store is an adapters.Store.
@@ -211,7 +211,7 @@ func (s *Store) change(ctx context.Context, begin []string, scope adapters.Scope
 	}
 	// From here on the end of ctx does not matter: a COMMIT that is broken off may
 	// have happened or not.
-	ctx, cancel := settling(ctx)
+	ctx, cancel := settling(ctx, settle)
 	defer cancel()
 	if _, err := t.conn.ExecContext(ctx, "COMMIT"); err != nil {
 		return fmt.Errorf("commit: %w", err)
@@ -249,7 +249,7 @@ func (t *tx) end() {
 	if t.committed {
 		return
 	}
-	ctx, cancel := settling(context.Background())
+	ctx, cancel := settling(context.Background(), settle)
 	defer cancel()
 	if _, err := t.conn.ExecContext(ctx, "ROLLBACK"); err != nil {
 		t.conn.Raw(func(any) error { return driver.ErrBadConn })
@@ -265,6 +265,7 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-func settling(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(context.WithoutCancel(ctx), settle, errors.New("the engine does not answer"))
+// settling gives a context for what is done although ctx has ended.
+func settling(ctx context.Context, most time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(context.WithoutCancel(ctx), most, errors.New("the engine does not answer"))
 }

@@ -211,7 +211,9 @@ func neighbours() []adapters.Namespace {
 		adapters.Namespace{Tenant: "a"}, adapters.Namespace{Team: "a"}, adapters.Namespace{Provider: "a"}, adapters.Namespace{Install: "a"})
 }
 
-func isolated(t *testing.T, s *subject) {
+// apart gives those of them that the format keeps, each in a place of its own.
+func (s *subject) apart() []adapters.Namespace {
+	s.t.Helper()
 	places := map[string]bool{}
 	var apart []adapters.Namespace
 	for _, ns := range neighbours() {
@@ -220,9 +222,14 @@ func isolated(t *testing.T, s *subject) {
 			apart = append(apart, ns)
 		}
 	}
-	if len(apart) < 2 {
-		t.Fatalf("the format holds %d of the namespaces", len(apart))
+	if len(apart) < writers {
+		s.t.Fatalf("the format holds %d of the namespaces", len(apart))
 	}
+	return apart
+}
+
+func isolated(_ *testing.T, s *subject) {
+	apart := s.apart()
 	want := map[adapters.Namespace]map[string]string{}
 	for i, ns := range apart {
 		want[ns] = map[string]string{"common": fmt.Sprint(i), fmt.Sprint("own", i): "own"}
@@ -358,32 +365,28 @@ func each(fn func(writer int)) {
 }
 
 // text is long enough to be torn.
-func text(writer, batch int) string {
-	return strings.Repeat(fmt.Sprintf("%d-%d ", writer, batch), 2000)
+func (s *subject) text(writer, batch int) string {
+	return strings.Repeat(fmt.Sprintf("%d-%d ", writer, batch), min(8000, s.maxValue/2)/4)
 }
 
 func writersApart(t *testing.T, s *subject) {
-	at := func(w int) adapters.Namespace {
-		ns := Somewhere
-		ns.Tenant = fmt.Sprint("tenant", w)
-		return ns
-	}
+	apart := s.apart()
 	each(func(w int) {
 		for b := range batches {
-			err := s.v.Apply(t.Context(), at(w), adapters.Batch{ID: fmt.Sprintf("%032x", w*batches+b), Token: 1, Origin: origin,
-				Changes: []adapters.Change{s.set("a", text(w, b)), s.set(fmt.Sprint("b", b), text(w, b)), s.delete(fmt.Sprint("b", b-1))}})
+			err := s.v.Apply(t.Context(), apart[w], adapters.Batch{ID: fmt.Sprintf("%032x", w*batches+b), Token: 1, Origin: origin,
+				Changes: []adapters.Change{s.set("a", s.text(w, b)), s.set(fmt.Sprint("b", b), s.text(w, b)), s.delete(fmt.Sprint("b", b-1))}})
 			if err != nil {
 				t.Error(err)
 			}
-			if have, err := s.v.Load(t.Context(), at(w)); err != nil {
+			if have, err := s.v.Load(t.Context(), apart[w]); err != nil {
 				t.Error(err)
-			} else if got := have[s.key("a")].Bytes; !bytes.Equal(got, s.value([]byte(text(w, b)))) {
+			} else if got := have[s.key("a")].Bytes; !bytes.Equal(got, s.value([]byte(s.text(w, b)))) {
 				t.Errorf("writer %d reads %s after its batch %d", w, short(got), b)
 			}
 		}
 	})
 	for w := range writers {
-		s.want(at(w), map[string]string{"a": text(w, batches-1), fmt.Sprint("b", batches-1): text(w, batches-1)})
+		s.want(apart[w], map[string]string{"a": s.text(w, batches-1), fmt.Sprint("b", batches-1): s.text(w, batches-1)})
 	}
 }
 
@@ -391,7 +394,7 @@ func writersTogether(t *testing.T, s *subject) {
 	each(func(w int) {
 		for b := range batches {
 			err := s.v.Apply(t.Context(), Somewhere, adapters.Batch{ID: fmt.Sprintf("%032x", w*batches+b), Token: 1, Origin: origin,
-				Changes: []adapters.Change{s.set("one", text(w, b)), s.set(fmt.Sprint("own", w), text(w, b)), s.set("two", text(w, b))}})
+				Changes: []adapters.Change{s.set("one", s.text(w, b)), s.set(fmt.Sprint("own", w), s.text(w, b)), s.set("two", s.text(w, b))}})
 			if err != nil {
 				t.Error(err)
 			}
@@ -402,7 +405,7 @@ func writersTogether(t *testing.T, s *subject) {
 		t.Fatal(err)
 	}
 	for w := range writers {
-		if got := have[s.key(fmt.Sprint("own", w))].Bytes; !bytes.Equal(got, s.value([]byte(text(w, batches-1)))) {
+		if got := have[s.key(fmt.Sprint("own", w))].Bytes; !bytes.Equal(got, s.value([]byte(s.text(w, batches-1)))) {
 			t.Errorf("the last value of writer %d was lost: %s", w, short(got))
 		}
 	}
@@ -410,7 +413,7 @@ func writersTogether(t *testing.T, s *subject) {
 	for _, got := range [][]byte{one, two} {
 		whole := false
 		for w := range writers {
-			whole = whole || bytes.Equal(got, s.value([]byte(text(w, batches-1))))
+			whole = whole || bytes.Equal(got, s.value([]byte(s.text(w, batches-1))))
 		}
 		if !whole {
 			t.Errorf("a key that all wrote is %s, the last value of no writer", short(got))

@@ -206,6 +206,10 @@ func (a *app) runApply(c *cobra.Command, f applying) error {
 		return &usageError{what: "apply " + string(f.entry), where: quote(ns.String()), rule: "is not installed",
 			hint: "installs list shows what is; apply setup installs"}
 	}
+	if blueprint != nil && current.Installed() && current.Install.Pack.ID != packID {
+		return &usageError{what: "--pack", where: quote(f.pack.path), rule: "is the pack " + quote(packID) + ", and " + ns.String() + " was made by " + quote(current.Install.Pack.ID),
+			hint: "another pack must not work on what this one stored: remove the installation first, or name another with --install-id"}
+	}
 	doc := applied{Namespace: ns.String(), Recovered: recovered, Changes: []commit.Difference{}, Operations: []commit.Listed{}}
 
 	var result *engine.Result
@@ -253,10 +257,22 @@ func (a *app) runApply(c *cobra.Command, f applying) error {
 	}
 	doc.Committed, doc.Revision, doc.Status = true, install.Revision, install.Status
 	if doc.Operations, err = committer.Resume(ctx, lock, nil); err != nil {
-		return fmt.Errorf("%w (the plan is applied, as revision %d; its operations wait for apply resume)", err, install.Revision)
+		return &appliedError{install.Revision, err}
 	}
 	return a.report(out, f, result, doc)
 }
+
+// appliedError says that what came after a commit failed.
+type appliedError struct {
+	revision uint64
+	err      error
+}
+
+func (e *appliedError) Error() string {
+	return fmt.Sprintf("%s (the plan is applied, as revision %d; its operations wait for apply resume)", e.err, e.revision)
+}
+
+func (e *appliedError) Unwrap() error { return e.err }
 
 // runToApply runs the pack for real, and gives the answers that it ran on, too. What was denied and what failed is noted in the
 // audit log; everything else of a run that did not end well leaves no trace.
@@ -392,16 +408,10 @@ func (a *app) report(out output, f applying, result *engine.Result, doc applied)
 	}
 	var err error
 	if f.json {
-		var body any = struct {
-			Applied applied `json:"applied"`
-		}{doc}
-		if result != nil {
-			body = struct {
-				*engine.Result
-				Applied applied `json:"applied"`
-			}{result, doc}
-		}
-		err = out.writeJSON(body)
+		err = out.writeJSON(struct {
+			Applied applied        `json:"applied"`
+			Result  *engine.Result `json:"result"` // null where no pack was run
+		}{doc, result})
 	} else {
 		look := render.Style{}
 		if f.output == "" {

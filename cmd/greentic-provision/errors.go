@@ -75,7 +75,7 @@ func (a *app) finish(ctx context.Context, err error, asJSON bool) int {
 	}
 	code := exitCode(ctx, err)
 	message := errorLine(err)
-	if code == engine.ExitInterrupted {
+	if _, ok := errors.AsType[*appliedError](err); code == engine.ExitInterrupted && !ok {
 		message = "interrupted"
 		if cause := context.Cause(ctx); cause != nil { // none: by a key in the form
 			message += ": " + cause.Error()

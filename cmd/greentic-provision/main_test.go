@@ -27,6 +27,9 @@ var update = flag.Bool("update", false, "rewrite expected outputs in the scripts
 // TestMain runs this test binary as the program, or as an adapter that fails, when it is
 // called by that name.
 func TestMain(m *testing.M) {
+	if n, err := strconv.Atoi(os.Getenv(crashVar)); err == nil {
+		fault = killAt(n)
+	}
 	testscript.Main(workertest.Checked(pgtest.With(m)), map[string]func(){program: main, failing: failingPlugin})
 }
 

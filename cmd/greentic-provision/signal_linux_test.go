@@ -163,3 +163,30 @@ func TestReaderGone(t *testing.T) {
 		t.Errorf("%v, want death by SIGPIPE", err)
 	}
 }
+
+// TestAnInterruptedApplyStoresNothing, and the lock goes with the process.
+func TestAnInterruptedApplyStoresNothing(t *testing.T) {
+	d := newDesk(t)
+	pack := sleeper(t)
+	cmd := exec.Command(program, "apply", "setup", "--pack", pack, "--yes", "--no-cache", "--step-timeout", "1m", "--worker", workertest.Path)
+	stderr := new(strings.Builder)
+	cmd.Stderr = stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	eventually(t, "the step runs", func() bool { return len(children(t, cmd.Process.Pid)) > 0 })
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	err := cmd.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 130 {
+		t.Errorf("%v: %s", err, stderr)
+	}
+	if got := d.state(); got != "[]\n" {
+		t.Errorf("installed: %s", got)
+	}
+	if out, _ := d.run(0, "recover", "--lock-timeout", "1s"); out != "nothing was unfinished\n" {
+		t.Errorf("recover: %s", out)
+	}
+}
