@@ -1,6 +1,6 @@
 // Package capability is the host side of what guests may import. Calls from a
 // guest arrive as an operation and a JSON object of arguments; a Host answers
-// them from the dry-run overlay and records what they would have done.
+// them from what exists and what the run itself wrote, and records what they would do.
 //
 // The package has two halves that meet in this file. capability/imports lives
 // in the worker: it matches a component's imports by structure and turns typed

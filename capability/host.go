@@ -26,15 +26,15 @@ const (
 	GrantHTTP          = "http"
 )
 
-// Grants lists the capabilities that are granted by default, since in a dry run
-// none of them can change anything or show the guest more than the operator put
-// into the state.
+// Grants lists the capabilities that are granted by default, since none of them can
+// change anything before the run's plan is applied, or show the guest more than its own
+// installation.
 func Grants() []string {
 	return []string{GrantConfig, GrantSecrets, GrantSubscriptions, GrantOAuth, GrantState, GrantMessaging}
 }
 
-// Grantable lists every capability: the default and the network, which has to be
-// asked for.
+// Grantable lists every capability: the default and the network, which may be named
+// and is denied all the same: no run has it.
 func Grantable() []string { return append(Grants(), GrantHTTP) }
 
 // CheckGrants reports the first name that is no capability.

@@ -207,6 +207,17 @@ func TestMissingSecretsMayWait(t *testing.T) {
 	}
 }
 
+func TestMessagesAreNotSentSilently(t *testing.T) {
+	c := fresh(t)
+	res, out := ran(pack.EntrySetup, `{}`, nil, nil)
+	for range 2 {
+		out.Effects = append(out.Effects, plan.Effect{Step: plan.Apply, Via: plan.ViaHostCall, Op: "messaging.send", Target: "messaging.ops"})
+	}
+	if _, found := commit.New(res, out, load(t, c, home), commit.Wanted{}); len(found) != 1 || found[0].Code != "MESSAGE_NOT_SENT" || found[0].Path != "messaging.ops" {
+		t.Errorf("%+v", found)
+	}
+}
+
 // Configuration, metadata and blobs in which a secret is found are sealed like secrets,
 // and no file has one in any form.
 func TestNoSecretLiesInClear(t *testing.T) {

@@ -77,6 +77,7 @@ func New(res *engine.Result, out engine.Outcome, current Current, want Wanted) (
 	b.secrets()
 	b.state()
 	b.operations()
+	b.messages()
 	if plan.HasErrors(b.found) {
 		return nil, b.found
 	}
@@ -244,6 +245,20 @@ func (b *builder) state() {
 		} else {
 			b.put(adapters.State, k, nil, target)
 		}
+	}
+}
+
+// messages: there is nothing that sends them, and who reads the plan must know.
+func (b *builder) messages() {
+	told := map[string]bool{}
+	for _, e := range b.out.Effects {
+		if e.Op != string(capability.MessagingSend) || told[e.Target] {
+			continue
+		}
+		told[e.Target] = true
+		target := b.out.Scrubber.Target(e.Target)
+		b.found = append(b.found, plan.Diagnostic{Severity: plan.Warn, Code: "MESSAGE_NOT_SENT", Path: target, Own: true,
+			Message: fmt.Sprintf("the %s step sends a message, and applying sends none", e.Step), Hint: "what the provider has to say, it says when it runs"})
 	}
 }
 
