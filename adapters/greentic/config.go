@@ -33,17 +33,24 @@ const maxName = 255
 type config struct {
 	root string // the bundle
 	env  string // of namespaces that give none
+	// store has the mirrors. Its turns are not taken: only who has those of the
+	// configuration writes to it.
+	store *secrets
 	turns
 }
 
-// Config gives the configuration of the providers in a bundle, which is a directory.
-// The environment of namespaces without one is read now. The error is an
-// *adapters.ConfigError.
+// Config gives the configuration of the providers in a bundle, which is a directory,
+// and mirrors it in the secrets store that Secrets gives of the bundle. What Secrets
+// reads of the environment is read now. The error is an *adapters.ConfigError.
 func Config(bundle string) (adapters.Values, error) {
 	if !isDir(bundle) {
 		return nil, noBundle(bundle, "the directory of the bundle")
 	}
-	return &config{root: bundle, env: environment(), turns: newTurns()}, nil
+	store, err := openStore(bundle)
+	if err != nil {
+		return nil, err
+	}
+	return &config{root: bundle, env: store.env, store: store, turns: newTurns()}, nil
 }
 
 // file is where a place has its envelope: directories below the bundle, and a name.
@@ -127,7 +134,7 @@ func (c *config) readFile(p place) (*configEnvelope, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &configEnvelope{file: at, ours: ours{Namespace: p.String()}}
+	e := &configEnvelope{file: at}
 	if e.path, err = follow(at.path(c.root)); err != nil {
 		return nothingThere(e, err)
 	}
@@ -146,7 +153,7 @@ func (c *config) readFile(p place) (*configEnvelope, error) {
 	e.info, e.text = info, b
 	switch e.ours.Namespace {
 	case "":
-		e.ours = ours{Namespace: p.String(), Found: true}
+		e.ours = ours{Found: true}
 	case p.String():
 	default:
 		return nil, fmt.Errorf("%s holds the configuration of %s; Greentic has one of a provider in a bundle, for all tenants, so that of %s needs another bundle", e.path, e.ours.Namespace, p)
@@ -162,7 +169,8 @@ func nothingThere(e *configEnvelope, err error) (*configEnvelope, error) {
 	return nil, err
 }
 
-// Apply implements adapters.Values. The batch happens whole or not at all.
+// Apply implements adapters.Values. The batch happens whole or not at all; what mirrors
+// there are of one that did not happen is put right by the next.
 func (c *config) Apply(ctx context.Context, ns adapters.Namespace, b adapters.Batch) error {
 	if err := c.apply(ctx, ns, b); err != nil {
 		return c.failed("store configuration", err)
@@ -200,26 +208,45 @@ func (c *config) apply(ctx context.Context, ns adapters.Namespace, b adapters.Ba
 		return err
 	}
 	changed, err := e.change(last)
-	if err != nil || !changed {
+	if err != nil {
 		return err
+	}
+	var text []byte
+	gone := e.empty()
+	if changed && !gone {
+		e.ours.Namespace = p.String()
+		e.describe(c.root, p, b.Origin)
+		if b.Origin.Entry == string(pack.EntryRemove) {
+			e.ours = ours{} // what stays is nobody's again
+		}
+		if text, err = e.encode(); err != nil {
+			return err
+		}
+		if len(text) > maxFile {
+			return fmt.Errorf("the file would have %d bytes, and %d are the most", len(text), maxFile)
+		}
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if e.empty() {
+	// The envelope comes last: until it is written, nobody else can have the provider,
+	// and the batch is not done.
+	if err := c.mirror(ctx, p, e, last); err != nil {
+		return fmt.Errorf("%s: %w", c.store.path, err)
+	}
+	switch {
+	case !changed:
+		return nil
+	case gone:
 		return c.remove(e)
+	case bytes.Equal(text, e.text):
+		return nil
 	}
-	e.describe(c.root, p, b.Origin)
-	if b.Origin.Entry == string(pack.EntryRemove) {
-		e.ours = ours{} // what stays is nobody's again
-	}
-	text, err := e.encode()
-	if err != nil || bytes.Equal(text, e.text) {
-		return err
-	}
-	if len(text) > maxFile {
-		return fmt.Errorf("the file would have %d bytes, and %d are the most", len(text), maxFile)
-	}
+	return c.write(e, text)
+}
+
+// write writes the file of an envelope.
+func (c *config) write(e *configEnvelope, text []byte) error {
 	mode := os.FileMode(0o600)
 	if e.info != nil {
 		mode = e.info.Mode().Perm()

@@ -64,7 +64,8 @@ func TestConfigThatIsOnlyHereConforms(t *testing.T) {
 // What Greentic reads is one configuration of a provider per bundle.
 func TestConfigThatGreenticReadsConforms(t *testing.T) {
 	storetest.Values(t, func(t *testing.T) adapters.Values { return &bundles{t: t, root: t.TempDir()} },
-		storetest.Kind(adapters.Config), storetest.JSON(), storetest.WholeBatches(), storetest.Namespaces(placeName))
+		storetest.Kind(adapters.Config), storetest.JSON(), storetest.WholeBatches(), storetest.Namespaces(placeName),
+		storetest.Limits(adapters.MaxKey, largest))
 }
 
 // bundles has a bundle for each tenant, and the suite's installation for the one that

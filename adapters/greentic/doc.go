@@ -72,17 +72,41 @@
 //	schema_hash      is optional, compared by nothing, and stays while describe_hash does
 //
 // Numbers with a fraction are written as CBOR floats, which Greentic reads but would
-// not write. Greentic's own set-up also copies each value of the configuration to the
-// secrets store, where some of its components look for it; that is not done here.
+// not write.
+//
+// # Mirrors
+//
+// Many of Greentic's components look for their configuration in the secrets store and
+// nowhere else, so its setup copies every value there. Here it is mirrored too, in the
+// store that Secrets gives of the bundle, at the URI of a secret of that key: texts as
+// they are, everything else as its canonical JSON (1.0 is "1", and "1.0" in Greentic's
+// copy), nothing for null, "" and "null". Of two keys with one name the last in order
+// has it. The copies that Greentic makes for the secret requirements of a pack, under
+// any required name that ends in that of a value, are not made.
+//
+// A mirror has a tag. Secrets neither lists nor loads what has it, and deletes none. A
+// secret wins: where one is, there is no mirror, and one that is set takes the mirror's
+// place. When it is deleted the mirror comes back with the next batch of configuration.
+// What Greentic wrote has no tag, so the copies of its setup are secrets here, and stay
+// as they are when the configuration changes.
+//
+// Each batch makes all mirrors what the envelope says. They are of the default
+// installation's Live area, and there while the envelope says whose it is: they go with
+// its last value and with a commit of the entry "remove". They are written first and the
+// envelope last, and only the envelope is read, so a batch that failed or crashed has
+// not happened, and applying it again makes both files what they are to be. What cannot
+// be mirrored is refused, also where it is only staged: for want of room that is from
+// some 13 MiB on, old versions counted, as in the store a byte takes about five.
 //
 // # Writing
 //
-// A batch is one replacement of one file: temporary file, fsync, rename, fsync of the
-// directory. Writers of this program take turns with flock on the store's file or on
-// .providers. Greentic's programs lock the store's file too, so none is read half
-// written; but they keep in memory what they read and write all of it back, and one
-// that waits for the lock while the file is replaced writes to the replaced one. Do
-// not run greentic-setup on a bundle at the same time.
+// A batch is one replacement of one file, or of the store and then an envelope:
+// temporary file, fsync, rename, fsync of the directory. Writers of this program take
+// turns with flock on the store's file or on .providers. Greentic's programs lock the
+// store's file too, so none is read half written; but they keep in memory what they
+// read and write all of it back, and one that waits for the lock while the file is
+// replaced writes to the replaced one. Do not run greentic-setup on a bundle at the
+// same time.
 //
 // A new file has mode 0600; one that is there keeps owner and mode, except that an
 // envelope with a secret value in it is for its owner only. Links are followed. A

@@ -85,8 +85,8 @@ func (k masterKey) unseal(r *record) ([]byte, error) {
 	return plain, nil
 }
 
-// seal gives the record of a secret, sealed with a data key.
-func (k masterKey) seal(dek []byte, uri, key, name string, plain []byte) (*record, error) {
+// seal gives the record of a secret, sealed with a data key. tags is nil for none.
+func (k masterKey) seal(dek []byte, uri string, tags map[string]string, plain []byte) (*record, error) {
 	random := make([]byte, saltSize+12)
 	rand.Read(random) // never fails
 	salt, nonce := random[:saltSize], random[saltSize:]
@@ -94,12 +94,9 @@ func (k masterKey) seal(dek []byte, uri, key, name string, plain []byte) (*recor
 	if err != nil {
 		return nil, err
 	}
-	m := &meta{URI: uri, Visibility: "team", ContentType: "text"}
+	m := &meta{URI: uri, Visibility: "team", ContentType: "text", Tags: tags}
 	if !utf8.Valid(plain) {
 		m.ContentType = "binary"
-	}
-	if key != name {
-		m.Tags = map[string]string{keyTag: key}
 	}
 	return &record{m, aead.Seal(nil, nonce, plain, nil), &envelope{algorithm, nonce, salt, k.wrap(dek)}}, nil
 }

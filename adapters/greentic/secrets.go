@@ -41,6 +41,14 @@ type secrets struct {
 // and the environment of namespaces without one are read now. The error is an
 // *adapters.ConfigError.
 func Secrets(path string) (adapters.Values, error) {
+	s, err := openStore(path)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func openStore(path string) (*secrets, error) {
 	key, err := openMasterKey()
 	if err != nil {
 		return nil, err
@@ -173,42 +181,71 @@ func (s *secrets) apply(ctx context.Context, ns adapters.Namespace, changes []ad
 	}
 	defer s.give()
 
-	path, err := follow(s.path)
-	if errors.Is(err, fs.ErrNotExist) && s.root != "" {
-		if err := makeDirs(s.root, 0o700, storePath[:len(storePath)-1]...); err != nil {
-			return err
-		}
-		path, err = follow(s.path)
-	}
+	e, err := s.edit(ctx)
 	if err != nil {
 		return err
 	}
-	f, info, err := openLocked(ctx, path, os.O_RDWR|os.O_CREATE, unix.LOCK_EX)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	old, err := read(f)
-	if err != nil {
-		return err
-	}
-	d, err := decodeDocument(old)
-	if err != nil {
-		return err
-	}
-	changed, err := s.change(&d.state, p, last)
+	defer e.close()
+	changed, err := s.change(&e.state, p, last)
 	if err != nil || !changed {
 		return err
 	}
-	text := d.encode()
-	if err := room(p, len(old), len(text)); err != nil {
+	text, err := e.text(p)
+	if err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return replace(path, text, info, info.Mode().Perm())
+	return e.replace(text)
 }
+
+// edit is the store's file with the lock on it.
+type edit struct {
+	*document
+	file *os.File
+	info os.FileInfo
+	path string
+	size int // in bytes
+}
+
+// edit opens the store to change it, and makes an empty file where there is none.
+func (s *secrets) edit(ctx context.Context) (*edit, error) {
+	path, err := follow(s.path)
+	if errors.Is(err, fs.ErrNotExist) && s.root != "" {
+		if err := makeDirs(s.root, 0o700, storePath[:len(storePath)-1]...); err != nil {
+			return nil, err
+		}
+		path, err = follow(s.path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f, info, err := openLocked(ctx, path, os.O_RDWR|os.O_CREATE, unix.LOCK_EX)
+	if err != nil {
+		return nil, err
+	}
+	old, err := read(f)
+	var d *document
+	if err == nil {
+		d, err = decodeDocument(old)
+	}
+	if err != nil {
+		return nil, cmp.Or(err, f.Close())
+	}
+	return &edit{d, f, info, path, len(old)}, nil
+}
+
+// text gives the file as it is to be, changed at p.
+func (e *edit) text(p place) ([]byte, error) {
+	text := e.encode()
+	return text, room(p, e.size, len(text))
+}
+
+func (e *edit) replace(text []byte) error { return replace(e.path, text, e.info, e.info.Mode().Perm()) }
+
+// close gives the lock back. Nothing was written through the file.
+func (e *edit) close() { e.file.Close() }
 
 // room says whether a file may grow to a size in bytes because of what is put at p.
 func room(p place, before, after int) error {
@@ -236,7 +273,7 @@ func (s *secrets) change(st *state, p place, changes map[string]adapters.Change)
 	for _, key := range slices.Sorted(maps.Keys(changes)) {
 		c := changes[key]
 		name := canonicalName(key)
-		v, r, err := st.newest(p.prefix() + name)
+		v, r, err := st.newestOwn(p.prefix() + name)
 		if err != nil {
 			return false, err
 		}
@@ -264,7 +301,7 @@ func (s *secrets) change(st *state, p place, changes map[string]adapters.Change)
 				return false, err
 			}
 		}
-		r, err = s.key.seal(dek, p.prefix()+name, key, name, c.Value.Bytes)
+		r, err = s.key.seal(dek, p.prefix()+name, keyTags(key, name), c.Value.Bytes)
 		if err != nil {
 			return false, err
 		}
@@ -289,7 +326,7 @@ func (s *state) collide(p place, changes map[string]adapters.Change) error {
 			return fmt.Errorf(format, other, key, name)
 		}
 		keys[name] = key
-		_, r, err := s.newest(p.prefix() + name)
+		_, r, err := s.newestOwn(p.prefix() + name)
 		if err != nil {
 			return err
 		}

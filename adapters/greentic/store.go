@@ -310,10 +310,19 @@ func (s *state) newest(uri string) (*secret, *record, error) {
 	return v, r, err
 }
 
+// newestOwn is newest, and takes a mirror for no secret.
+func (s *state) newestOwn(uri string) (*secret, *record, error) {
+	v, r, err := s.newest(uri)
+	if r != nil && r.isMirror() {
+		r = nil
+	}
+	return v, r, err
+}
+
 // live calls f with the live secrets of a place.
 func (s *state) live(p place, f func(key string, r *record) error) error {
 	for _, name := range s.names(p.prefix()) {
-		_, r, err := s.newest(p.prefix() + name)
+		_, r, err := s.newestOwn(p.prefix() + name)
 		if err != nil {
 			return err
 		}
@@ -404,6 +413,14 @@ func encode(v any) []byte {
 		panic(err) // a text that is not UTF-8: keys are checked, and URIs made of names
 	}
 	return b
+}
+
+// keyTags gives the tags of a secret that is set under a key.
+func keyTags(key, name string) map[string]string {
+	if key == name {
+		return nil
+	}
+	return map[string]string{keyTag: key}
 }
 
 // key gives the key under which a record was set.

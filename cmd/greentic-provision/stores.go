@@ -200,7 +200,7 @@ func (a *app) addAdapter(ctx context.Context, o *opened, spec string) (done func
 		if err != nil {
 			return nil, err
 		}
-		if w := greentic.Warning(); w != "" && kind == adapters.Secrets {
+		if w := greentic.Warning(); w != "" && (kind == adapters.Secrets || o.Elsewhere[adapters.Secrets].Values == nil) {
 			fmt.Fprintf(a.stderr, "%s: warning: %s\n", program, w)
 		}
 		o.Elsewhere[kind] = place
