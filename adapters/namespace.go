@@ -63,12 +63,14 @@ func (n Namespace) In(a Area) Namespace {
 	return n
 }
 
+// marks are what PathEscape leaves alone and names of ours are made with.
+var marks = strings.NewReplacer(":", "%3A", "*", "%2A")
+
 func escape(part string) string {
 	if part == "" {
 		return none
 	}
-	// PathEscape leaves ":" alone, and "*", which is AllScopes.
-	s := strings.NewReplacer(":", "%3A", "*", "%2A").Replace(url.PathEscape(part))
+	s := marks.Replace(url.PathEscape(part))
 	if s == none {
 		return "%5F" // somebody's name, and not the absence of one
 	}

@@ -198,6 +198,9 @@ func damage(ctx context.Context, c *sql.Conn) ([]string, error) {
 
 func hint(err error) string {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		if e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE { // what a full disk says first: FILE-shm cannot grow
+			return "free space on the disk; nothing was changed"
+		}
 		switch e.Code() & 0xff { // the rest says more of the same
 		case sqlite3.SQLITE_FULL:
 			return "free space on the disk; nothing was changed"

@@ -339,7 +339,13 @@ func TestAStoreThatCannotBeWritten(t *testing.T) {
 	if err := os.Chmod(path, 0o400); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, path, "writable")
+	s := open(t, path)
+	if m, err := s.Values(adapters.Config).Load(t.Context(), storetest.Somewhere); err != nil || len(m) != 20 {
+		t.Errorf("reading gives %d values, %v", len(m), err)
+	}
+	if e, ok := errors.AsType[*adapters.Error](put(s, "a", nil)); !ok || !strings.Contains(e.Hint, "writable") {
+		t.Errorf("writing gives %v", e)
+	}
 	if err := os.Chmod(filepath.Dir(path), 0o500); err != nil {
 		t.Fatal(err)
 	}

@@ -154,19 +154,18 @@ func (c *check) values(ctx context.Context, t *tx) error {
 		if strings.HasPrefix(string(ns.Area), string(adapters.Staged(""))) && c.open[ns.Area] != ns.In(adapters.Live) {
 			stray[text] = true
 		}
-		k := adapters.Kind(kind)
-		if err := checkPlace(ns, k); err != nil {
+		if at, err := spotOf(ns, adapters.Kind(kind)); err != nil {
 			c.problem(where, "%v", err)
 		} else if err := checkChange(adapters.Change{Key: key}); err != nil {
 			c.problem(where, "%v", err)
 		} else if size > adapters.MaxValue+maxSealing {
 			c.problem(where, "it has %d bytes; the limit is %d", size, adapters.MaxValue)
-		} else if sum != valueSum(ns, k, key, value) {
+		} else if sum != valueSum(at, key, value) {
 			c.problem(where, "its bytes are damaged")
-		} else if sealed == 0 && secret(k, adapters.Value{}) {
+		} else if sealed == 0 && at.secret(adapters.Value{}) {
 			c.problem(where, "it is not sealed")
 		} else if sealed != 0 && c.sealed == "" {
-			return c.opens(ctx, where, recipient, ns, k, key, value)
+			return c.opens(ctx, where, recipient, at, key, value)
 		}
 		return nil
 	})
@@ -177,8 +176,8 @@ func (c *check) values(ctx context.Context, t *tx) error {
 }
 
 // opens tries to open a sealed value. What is wrong with the identity is said once.
-func (c *check) opens(ctx context.Context, where, recipient string, ns adapters.Namespace, kind adapters.Kind, key string, value []byte) error {
-	_, err := c.s.open(ctx, recipient, ns, kind, key, value)
+func (c *check) opens(ctx context.Context, where, recipient string, at spot, key string, value []byte) error {
+	_, err := c.s.open(ctx, recipient, at, key, value)
 	if err == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -12,7 +12,11 @@
 //	provision_chains    scope, seq, hash                    the last entry of each scope
 //	provision_locks     scope, namespace, token, holder, …  the newest lock of each installation
 //
-// Each Commit and each Apply is one transaction. Its first statement is an update of
+// Values, records and journal entries have a sum, which tells when a disk has changed
+// them; audit entries have their chain.
+//
+// Each Commit and each Apply is one transaction. The first statement (of an Apply with
+// a token) is an update of
 // the installation's row in provision_locks that changes nothing where the token is
 // the newest: it holds the row until the transaction ends, so that a lock taken over
 // in between waits for the transaction, or the transaction finds the newer token. In

@@ -19,9 +19,28 @@ type prepared struct {
 }
 
 type preparedPart struct {
-	ns      adapters.Namespace // with the area
-	kind    adapters.Kind
+	at      spot
 	changes []preparedChange // one of each key, by key
+}
+
+// spot is where values of a kind are stored: the columns of provision_values but for
+// the key.
+type spot struct{ scope, namespace, kind string }
+
+func spotOf(ns adapters.Namespace, kind adapters.Kind) (spot, error) {
+	if !slices.Contains(adapters.Kinds, kind) {
+		return spot{}, fmt.Errorf("there is no kind %s of values", hostile.Quote(string(kind)))
+	}
+	return spot{string(ns.Scope()), ns.String(), string(kind)}, checkNamespace(ns)
+}
+
+// binding names the one place in which a sealed value can be opened. Neither the text
+// of a namespace nor a kind nor a key has a line feed.
+func (s spot) binding(key string) string { return s.namespace + "\n" + s.kind + "\n" + key }
+
+// secret says whether a value must not lie in clear.
+func (s spot) secret(v adapters.Value) bool {
+	return v.Secret || s.kind == string(adapters.Secrets) || s.kind == string(adapters.State)
 }
 
 type preparedChange struct {
@@ -42,16 +61,18 @@ func (s *Store) sealed(ctx context.Context, ns adapters.Namespace, parts []adapt
 		if err = write(p); !errors.Is(err, errRecipient) {
 			return err
 		}
+		s.know("") // it is asked for again
 	}
 }
 
 func (s *Store) prepare(ctx context.Context, ns adapters.Namespace, parts []adapters.Part) (prepared, error) {
 	var p prepared
 	for _, part := range parts {
-		pp := preparedPart{ns: ns.In(part.Area), kind: part.Kind}
-		if err := checkPlace(pp.ns, pp.kind); err != nil {
+		at, err := spotOf(ns.In(part.Area), part.Kind)
+		if err != nil {
 			return p, err
 		}
+		pp := preparedPart{at: at}
 		last := map[string]adapters.Change{}
 		for _, c := range part.Batch.Changes {
 			if err := checkChange(c); err != nil {
@@ -62,14 +83,13 @@ func (s *Store) prepare(ctx context.Context, ns adapters.Namespace, parts []adap
 		for _, key := range slices.Sorted(maps.Keys(last)) {
 			c := last[key]
 			pc := preparedChange{key: key, delete: c.Delete, value: clone(c.Value.Bytes)}
-			if !c.Delete && secret(pp.kind, c.Value) {
-				var err error
+			if !c.Delete && at.secret(c.Value) {
 				if p.recipient == "" {
 					if p.recipient, err = s.recipientOf(ctx); err != nil {
 						return p, err
 					}
 				}
-				if pc.value, err = s.sealer.Seal(p.recipient, binding(pp.ns, pp.kind, key), pc.value); err != nil {
+				if pc.value, err = s.sealer.Seal(p.recipient, at.binding(key), pc.value); err != nil {
 					return p, fmt.Errorf("seal %s: %w", hostile.Quote(key), err)
 				}
 				pc.sealed = 1
@@ -79,17 +99,6 @@ func (s *Store) prepare(ctx context.Context, ns adapters.Namespace, parts []adap
 		p.parts = append(p.parts, pp)
 	}
 	return p, nil
-}
-
-// secret says whether a value must not lie in clear.
-func secret(kind adapters.Kind, v adapters.Value) bool {
-	return v.Secret || kind == adapters.Secrets || kind == adapters.State
-}
-
-// binding names the one place in which a sealed value can be opened. Neither the text
-// of a namespace nor a kind nor a key has a line feed.
-func binding(ns adapters.Namespace, kind adapters.Kind, key string) string {
-	return ns.String() + "\n" + string(kind) + "\n" + key
 }
 
 // recipientOf gives the recorded recipient, or that for a new store.
@@ -144,14 +153,17 @@ func (t *tx) record(ctx context.Context, recipient string) error {
 }
 
 // open gives what was sealed.
-func (s *Store) open(ctx context.Context, recipient string, ns adapters.Namespace, kind adapters.Kind, key string, sealed []byte) ([]byte, error) {
+func (s *Store) open(ctx context.Context, recipient string, at spot, key string, sealed []byte) ([]byte, error) {
 	if s.sealer == nil {
 		return nil, s.noSealer()
 	}
 	if recipient == "" {
 		return nil, fmt.Errorf("%s is sealed and the store has no recipient", hostile.Quote(key))
 	}
-	plain, err := s.sealer.Open(ctx, recipient, binding(ns, kind, key), sealed)
+	plain, err := s.sealer.Open(ctx, recipient, at.binding(key), sealed)
+	if _, ok := errors.AsType[*adapters.ConfigError](err); ok {
+		return nil, err // it is not about this value
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", hostile.Quote(key), err)
 	}

@@ -182,3 +182,23 @@ func sealersErrors(t *testing.T, e engine) {
 		t.Errorf("then the keys are %q, %v", keys, err)
 	}
 }
+
+// anotherRecipient: the store was replaced by one with another recipient while it was
+// open, as by a restored backup.
+func anotherRecipient(t *testing.T, e engine) {
+	s := e.opened(t, sqlstore.Options{})
+	v := s.Values(adapters.Secrets)
+	for _, key := range []string{"a", "b"} { // the second with the recipient that is known by then
+		if err := v.Apply(t.Context(), storetest.Somewhere, set(key, "1", false)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.exec(t, `DELETE FROM provision_values`)
+	e.exec(t, `UPDATE provision_meta SET value = 'another' WHERE name = 'recipient'`)
+	if err := v.Apply(t.Context(), storetest.Somewhere, set("c", "1", false)); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := v.Load(t.Context(), storetest.Somewhere); err != nil || len(m) != 1 {
+		t.Errorf("then there are %d values, %v", len(m), err)
+	}
+}

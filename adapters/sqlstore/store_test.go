@@ -40,6 +40,7 @@ func all(t *testing.T, empty func(*testing.T) engine) {
 		{"many open a new store at once", manyOpenANewStoreAtOnce},
 		{"no identity is made for a store without secrets", noIdentityIsMadeForAStoreWithoutSecrets},
 		{"the first recipient wins", firstRecipientWins},
+		{"another recipient is recorded", anotherRecipient},
 		{"secrets are not in clear", secretsAreNotInClear},
 		{"a missing identity", missingIdentity},
 		{"a sealed value opens in its place only", sealedValuesOpenInTheirPlaceOnly},

@@ -4,16 +4,14 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-
-	"github.com/greentic-ai/greentic-provision/adapters"
 )
 
 // SQLite's pages have no checksums, so that a disk may change bytes of a value and
 // nothing else notices. These sums find that, and rows that were mixed up. They are no
 // seal: who can write to the database can make them.
 
-func valueSum(ns adapters.Namespace, kind adapters.Kind, key string, value []byte) string {
-	return sum(ns.String(), string(kind), key, string(value))
+func valueSum(at spot, key string, value []byte) string {
+	return sum(at.namespace, at.kind, key, string(value))
 }
 
 func installSum(ns, record string) string { return sum(ns, record) }

@@ -39,14 +39,15 @@ func (v values) Keys(ctx context.Context, ns adapters.Namespace) ([]string, erro
 }
 
 func (v values) keys(ctx context.Context, ns adapters.Namespace) ([]string, error) {
-	if err := checkPlace(ns, v.kind); err != nil {
+	at, err := spotOf(ns, v.kind)
+	if err != nil {
 		return nil, err
 	}
 	keys := []string{}
-	err := v.s.read(ctx, ns.Scope(), func(t *tx) error {
+	err = v.s.read(ctx, ns.Scope(), func(t *tx) error {
 		var key string
 		return t.rows(ctx, `SELECT key FROM provision_values WHERE scope = ?1 AND namespace = ?2 AND kind = ?3`,
-			[]any{string(ns.Scope()), ns.String(), string(v.kind)}, []any{&key}, func() error {
+			[]any{at.scope, at.namespace, at.kind}, []any{&key}, func() error {
 				if len(keys) == adapters.MaxKeys {
 					return tooMany()
 				}
@@ -68,21 +69,22 @@ func (v values) Load(ctx context.Context, ns adapters.Namespace) (map[string]ada
 }
 
 func (v values) load(ctx context.Context, ns adapters.Namespace) (map[string]adapters.Value, error) {
-	if err := checkPlace(ns, v.kind); err != nil {
+	at, err := spotOf(ns, v.kind)
+	if err != nil {
 		return nil, err
 	}
 	loaded := map[string]adapters.Value{}
 	var recipient string
-	err := v.s.read(ctx, ns.Scope(), func(t *tx) error {
-		if err := t.bounded(ctx, ns, v.kind); err != nil {
+	err = v.s.read(ctx, ns.Scope(), func(t *tx) error {
+		if err := t.bounded(ctx, at); err != nil {
 			return err
 		}
 		var key, sum string
 		var sealed int
 		var value []byte
 		err := t.rows(ctx, `SELECT key, sealed, value, sum FROM provision_values WHERE scope = ?1 AND namespace = ?2 AND kind = ?3`,
-			[]any{string(ns.Scope()), ns.String(), string(v.kind)}, []any{&key, &sealed, &value, &sum}, func() error {
-				if sum != valueSum(ns, v.kind, key, value) {
+			[]any{at.scope, at.namespace, at.kind}, []any{&key, &sealed, &value, &sum}, func() error {
+				if sum != valueSum(at, key, value) {
 					return fmt.Errorf("the value of %s is damaged", hostile.Quote(key))
 				}
 				loaded[key] = adapters.Value{Bytes: clone(value), Secret: sealed != 0}
@@ -99,7 +101,7 @@ func (v values) load(ctx context.Context, ns adapters.Namespace) (map[string]ada
 	}
 	for key, value := range loaded {
 		if value.Secret {
-			plain, err := v.s.open(ctx, recipient, ns, v.kind, key, value.Bytes)
+			plain, err := v.s.open(ctx, recipient, at, key, value.Bytes)
 			if err != nil {
 				return nil, err
 			}
@@ -138,11 +140,11 @@ func (v values) apply(ctx context.Context, ns adapters.Namespace, b adapters.Bat
 }
 
 // bounded refuses values of a kind that are too many or too large to be loaded.
-func (t *tx) bounded(ctx context.Context, ns adapters.Namespace, kind adapters.Kind) error {
+func (t *tx) bounded(ctx context.Context, at spot) error {
 	var keys, total, largest int64
 	_, err := t.row(ctx, `SELECT count(*), coalesce(sum(octet_length(value)), 0), coalesce(max(octet_length(value)), 0)
 		FROM provision_values WHERE scope = ?1 AND namespace = ?2 AND kind = ?3`,
-		[]any{string(ns.Scope()), ns.String(), string(kind)}, &keys, &total, &largest)
+		[]any{at.scope, at.namespace, at.kind}, &keys, &total, &largest)
 	switch {
 	case err != nil:
 		return err
@@ -169,37 +171,29 @@ func (t *tx) put(ctx context.Context, p prepared) error {
 	}
 	for _, part := range p.parts {
 		for _, c := range part.changes {
-			if err := t.change(ctx, part, c); err != nil {
+			if err := t.change(ctx, part.at, c); err != nil {
 				return err
 			}
 		}
-		if err := t.bounded(ctx, part.ns, part.kind); err != nil {
+		if err := t.bounded(ctx, part.at); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *tx) change(ctx context.Context, part preparedPart, c preparedChange) error {
-	place := []any{string(part.ns.Scope()), part.ns.String(), string(part.kind), c.key}
+func (t *tx) change(ctx context.Context, at spot, c preparedChange) error {
+	place := []any{at.scope, at.namespace, at.kind, c.key}
 	if c.delete {
-		_, err := t.exec(ctx, "delete value "+string(part.kind),
+		_, err := t.exec(ctx, "delete value "+at.kind,
 			`DELETE FROM provision_values WHERE scope = ?1 AND namespace = ?2 AND kind = ?3 AND key = ?4`, place...)
 		return err
 	}
-	_, err := t.exec(ctx, "put value "+string(part.kind), `INSERT INTO provision_values (scope, namespace, kind, key, sealed, value, sum)
+	_, err := t.exec(ctx, "put value "+at.kind, `INSERT INTO provision_values (scope, namespace, kind, key, sealed, value, sum)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 		ON CONFLICT (namespace, kind, key) DO UPDATE SET sealed = excluded.sealed, value = excluded.value, sum = excluded.sum`,
-		append(place, c.sealed, c.value, valueSum(part.ns, part.kind, c.key, c.value))...)
+		append(place, c.sealed, c.value, valueSum(at, c.key, c.value))...)
 	return err
-}
-
-// checkPlace refuses what no value is stored under.
-func checkPlace(ns adapters.Namespace, kind adapters.Kind) error {
-	if !slices.Contains(adapters.Kinds, kind) {
-		return fmt.Errorf("there is no kind %s of values", hostile.Quote(string(kind)))
-	}
-	return checkNamespace(ns)
 }
 
 func checkNamespace(ns adapters.Namespace) error {
