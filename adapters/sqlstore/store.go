@@ -36,6 +36,15 @@ func (o Options) Waiting() time.Duration {
 	return 10 * time.Second
 }
 
+// What a transaction may take, so that a server behind a network that swallows packets is
+// an error and no hang. Check reads everything in one.
+const (
+	changing = 2 * time.Minute
+	reading  = 10 * time.Minute
+)
+
+var errSilent = errors.New("the database does not answer")
+
 // settle bounds what must be brought to its end although the caller's context ended: a
 // COMMIT or ROLLBACK.
 const settle = 30 * time.Second
@@ -181,6 +190,8 @@ func (t *tx) meta(ctx context.Context, name string) (value string, err error) {
 
 // read runs fn in a transaction that sees one state of a scope.
 func (s *Store) read(ctx context.Context, scope adapters.Scope, fn func(*tx) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, reading, errSilent)
+	defer cancel()
 	t, err := s.begin(ctx, s.dialect.Read, scope)
 	if err != nil {
 		return err
@@ -195,6 +206,8 @@ func (s *Store) write(ctx context.Context, scope adapters.Scope, fn func(*tx) er
 }
 
 func (s *Store) change(ctx context.Context, begin []string, scope adapters.Scope, fn func(*tx) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, changing, errSilent)
+	defer cancel()
 	t, err := s.begin(ctx, begin, scope)
 	if err != nil {
 		return err
@@ -211,9 +224,9 @@ func (s *Store) change(ctx context.Context, begin []string, scope adapters.Scope
 	}
 	// From here on the end of ctx does not matter: a COMMIT that is broken off may
 	// have happened or not.
-	ctx, cancel := settling(ctx, settle)
-	defer cancel()
-	if _, err := t.conn.ExecContext(ctx, "COMMIT"); err != nil {
+	settled, cancelSettled := settling(ctx, settle)
+	defer cancelSettled()
+	if _, err := t.conn.ExecContext(settled, "COMMIT"); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	t.committed = true
@@ -259,6 +272,9 @@ func (t *tx) end() {
 // ended gives the end of ctx as the reason of an error: drivers may call it a bad
 // connection.
 func ended(ctx context.Context, err error) error {
+	if err != nil && errors.Is(context.Cause(ctx), errSilent) {
+		return fmt.Errorf("%w: %w", errSilent, err)
+	}
 	if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
 		return fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
@@ -267,5 +283,5 @@ func ended(ctx context.Context, err error) error {
 
 // settling gives a context for what is done although ctx has ended.
 func settling(ctx context.Context, most time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(context.WithoutCancel(ctx), most, errors.New("the engine does not answer"))
+	return context.WithTimeoutCause(context.WithoutCancel(ctx), most, errSilent)
 }
