@@ -27,6 +27,9 @@ const (
 // Staged is the area of one commit's values that are not in force yet.
 func Staged(journalID string) Area { return Area("staged-" + journalID) }
 
+// Kept is the area of the values that a commit will keep in Before, when it happens.
+func Kept(journalID string) Area { return Area("kept-" + journalID) }
+
 // none stands for a part that was not given, as in Greentic's own names.
 const none = "_"
 

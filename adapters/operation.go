@@ -31,8 +31,8 @@ const (
 // Operation is something to be done on another system. It is recorded first and done
 // afterwards.
 type Operation struct {
-	// ID is the idempotency key, the same for the same operation of an installation:
-	// an Executor that is given it twice does it once.
+	// ID is the idempotency key: made when the operation is recorded, and the same
+	// however often it is tried. An Executor that is given it twice does it once.
 	ID   string        `json:"id"`
 	Kind OperationKind `json:"kind"`
 	// Verb is what to do in the pack's words: register, create, update, sync, delete,
@@ -44,6 +44,7 @@ type Operation struct {
 	URL         string                     `json:"url,omitempty"` // of a webhook; the redirect URL of OAuth
 	Scopes      []string                   `json:"scopes,omitempty"`
 	Metadata    map[string]json.RawMessage `json:"metadata,omitempty"`
+	Order       uint64                     `json:"order"` // of recording, in the installation: they are done in it
 	Status      OperationStatus            `json:"status"`
 	Attempts    int                        `json:"attempts"`
 	Detail      string                     `json:"detail,omitempty"`       // what the last attempt said
@@ -55,6 +56,12 @@ type Outcome struct {
 	Detail string // for people, without secrets
 	// Secrets are to be stored with the installation, by key.
 	Secrets map[string][]byte
+}
+
+// Readier is an Executor that can tell beforehand that an operation has to wait. The
+// error wraps ErrPending and says what for; then nothing is tried, and nothing recorded.
+type Readier interface {
+	Ready(op Operation) error
 }
 
 // ErrPending is wrapped by an Executor's error when the operation has not failed but

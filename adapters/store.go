@@ -74,7 +74,8 @@ const (
 type Install struct {
 	Namespace Namespace `json:"-"` // encoded as its text, by the store
 	Status    Status    `json:"status"`
-	// Revision counts the commits, from 1.
+	// Revision counts the commits that changed what a run can see, from 1: how far an
+	// operation is does not count.
 	Revision    uint64          `json:"revision"`
 	Pack        PackRef         `json:"pack"`
 	PlanDigest  string          `json:"plan_digest"`
@@ -99,6 +100,8 @@ type PackRef struct {
 	ID      string `json:"id"`
 	Version string `json:"version"`
 	Digest  string `json:"digest"`
+	// Unverified says that the pack ran although its bytes are not what it says of them.
+	Unverified bool `json:"unverified,omitempty"`
 }
 
 // Touched is a key that an installation changed. Existed says that it had a value
@@ -143,9 +146,10 @@ type JournalEntry struct {
 
 // Staging lists by key what a commit does to one kind outside of the Store.
 type Staging struct {
-	Set    []string `json:"set"`    // their values are in the area Staged(ID)
-	Delete []string `json:"delete"` // sorted, as Set
-	// Keep are keys whose values in force are copied to the area Before first.
+	Adapter string   `json:"adapter"` // the only one that can finish or undo it
+	Set     []string `json:"set"`     // their values are in the area Staged(ID)
+	Delete  []string `json:"delete"`  // sorted, as Set
+	// Keep are keys whose values of before go to the area Before; they are in Kept(ID).
 	Keep []string `json:"keep"`
 	// Forget are keys of the area Before that are not needed after the commit.
 	Forget []string `json:"forget"`

@@ -12,11 +12,12 @@ const (
 	Secrets       Kind = "secrets"       // any bytes, by canonical secret key
 	Subscriptions Kind = "subscriptions" // the metadata, a canonical JSON object, by subscription id
 	State         Kind = "state"         // any bytes, by key of the state store; always Secret
-	Operations    Kind = "operations"    // an Operation as canonical JSON, by its id
+	Operations    Kind = "operations"    // an Operation as canonical JSON, by kind and target
+	Hidden        Kind = "hidden"        // what a commit keeps for the next run; always Secret
 )
 
 // Kinds lists the kinds, in the order in which a commit writes them.
-var Kinds = []Kind{Config, Secrets, Subscriptions, State, Operations}
+var Kinds = []Kind{Config, Secrets, Subscriptions, State, Operations, Hidden}
 
 // What an implementation must take, and may refuse beyond.
 const (
@@ -65,6 +66,7 @@ type Origin struct {
 	PackID          string `json:"pack_id"`
 	PackVersion     string `json:"pack_version"`
 	PackDigest      string `json:"pack_digest"`
+	Unverified      bool   `json:"unverified,omitempty"`
 	Component       string `json:"component,omitempty"` // path in the pack; "" where there is no single one
 	ComponentDigest string `json:"component_digest,omitempty"`
 }

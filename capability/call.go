@@ -87,12 +87,11 @@ type Code string
 
 // The codes.
 const (
-	Denied      Code = "denied"      // not granted
-	NotFound    Code = "not_found"   // nothing under that key
-	Invalid     Code = "invalid"     // malformed key or value
-	TooLarge    Code = "too_large"   // over a documented size
-	Unavailable Code = "unavailable" // granted, but there is no such service
-	Internal    Code = "internal"
+	Denied   Code = "denied"    // not granted
+	NotFound Code = "not_found" // nothing under that key
+	Invalid  Code = "invalid"   // malformed key or value
+	TooLarge Code = "too_large" // over a documented size
+	Internal Code = "internal"
 )
 
 // Error is a refusal that the guest sees.

@@ -15,12 +15,14 @@ import (
 )
 
 // The capabilities that can be granted. An operation belongs to the one before
-// the dot of its name.
+// the dot of its name. GrantWebhooks has no operations: it is what a plan needs for its
+// webhook_ops, as it needs the others for the rest of what it asks for.
 const (
 	GrantConfig        = "config"
 	GrantSecrets       = "secrets"
 	GrantSubscriptions = "subscriptions"
 	GrantOAuth         = "oauth"
+	GrantWebhooks      = "webhooks"
 	GrantState         = "state"
 	GrantMessaging     = "messaging"
 	GrantHTTP          = "http"
@@ -30,7 +32,7 @@ const (
 // change anything before the run's plan is applied, or show the guest more than its own
 // installation.
 func Grants() []string {
-	return []string{GrantConfig, GrantSecrets, GrantSubscriptions, GrantOAuth, GrantState, GrantMessaging}
+	return []string{GrantConfig, GrantSecrets, GrantSubscriptions, GrantOAuth, GrantWebhooks, GrantState, GrantMessaging}
 }
 
 // Grantable lists every capability: the default and the network, which may be named
@@ -49,7 +51,8 @@ func CheckGrants(names []string) error {
 
 // What one run may write in all. Both count every write, also one that replaces
 // an earlier one: replaced values still have to be scrubbed from output, and
-// every write stays in the record.
+// every write stays in the record. Each of the texts in a secret that is JSON
+// (plan.TextsWithin) counts as a write, for it has to be scrubbed as well.
 const (
 	MaxRunWrites     = 10_000
 	MaxRunWriteBytes = 8 << 20
@@ -94,7 +97,7 @@ type Host struct {
 
 	mu      sync.Mutex
 	rec     *record // nil between steps
-	refused []Denial
+	refused denials
 	writes  int
 	written int // bytes
 
@@ -120,21 +123,50 @@ type record struct {
 	state map[string]bool // blobs that were written or deleted
 
 	effects  []effect
-	denied   []Denial
+	denied   denials
 	collided []collision
 }
 
 // Denial is an operation that policy refused: for want of the capability Grant or,
-// where that is "", because of the key, which is hostile text.
+// where that is "", because of the key, which is hostile text and may be cut.
 type Denial struct {
 	Step  plan.Step `json:"step"`
 	Op    Op        `json:"op"`
 	Grant string    `json:"grant,omitempty"`
 	Key   string    `json:"key,omitempty"`
+	// More counts further calls of Op in Step that were refused because of keys which
+	// were not kept. The last Denial of the step and the operation has it.
+	More int `json:"more,omitempty"`
 }
 
-// maxDenials bounds what is remembered of denials, each kind of them once a step.
-const maxDenials = 100
+// denials are refusals, each once. There are few for want of a capability, and all are
+// kept. Keys are the guest's to make up: of each step and operation, the first
+// maxDeniedKeys are kept, and the calls with others counted.
+type denials []Denial
+
+const (
+	maxDeniedKeys = 20
+	maxDeniedKey  = 128 // bytes kept of a key
+)
+
+func (l *denials) add(d Denial) {
+	d.Key = hostile.Clip(d.Key, maxDeniedKey)
+	same, last := 0, 0
+	for i, have := range *l {
+		if have.Step != d.Step || have.Op != d.Op || have.Grant != d.Grant {
+			continue
+		}
+		if have.Key == d.Key {
+			return
+		}
+		same, last = same+1, i
+	}
+	if same == maxDeniedKeys {
+		(*l)[last].More++
+		return
+	}
+	*l = append(*l, d)
+}
 
 // secretWrite is the last word on a secret. key is its spelling in that write.
 type secretWrite struct {
@@ -201,14 +233,15 @@ func (h *Host) BeginStep(step plan.Step) {
 
 // EndStep gives what the step would do. In the patch, only the last write to a
 // key counts, and the effects name each entry of the patch once, in the order
-// of the writes; Written has what was written to secrets and to the state store. A config key that was deleted is null in the patch, the only
-// way the plan's form has to say so; the effect's Op tells it from a null that
-// was set: config.delete, or state.delete through the state store.
+// of the writes; Written has what was written to secrets and to the state store. A
+// config key that was deleted is null in the patch, the only way the plan's form has
+// to say so; the effect's Op tells it from a null that was set: config.delete, or
+// state.delete through the state store.
 //
 // What has no member in a plan is an effect alone: "state.<key>", and
 // "messaging.<route>" or, for the active session, "messaging". Diagnostics say
-// which operations were refused for want of a capability, and whether two scopes
-// of the state store met in one key.
+// which operations were refused, and whether two scopes of the state store met in
+// one key.
 func (h *Host) EndStep() (plan.Patch, []plan.Effect, []plan.Diagnostic) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -248,14 +281,7 @@ func (h *Host) EndStep() (plan.Patch, []plan.Effect, []plan.Diagnostic) {
 		}
 	}
 
-	var ds []plan.Diagnostic
-	said := map[string]bool{}
-	for _, d := range r.denied {
-		if d := h.deniedDiagnostic(r.step, d); !said[d.Message] { // keys are not in it
-			said[d.Message] = true
-			ds = append(ds, d)
-		}
-	}
+	ds := r.denied.diagnostics()
 	if len(r.collided) > 0 {
 		ds = append(ds, collisionDiagnostic(r.step, r.collided))
 	}
@@ -276,20 +302,51 @@ func (h *Host) left(r *record) *plan.Written {
 	return v
 }
 
-// Denials gives what policy refused in the run so far.
+// Denials gives what policy refused in the run so far, each refusal once: all for want
+// of a capability, and of those because of keys a few of each step and operation, with
+// the number of the others (Denial.More).
 func (h *Host) Denials() []Denial {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.refused)
 }
 
-func (h *Host) deniedDiagnostic(step plan.Step, d Denial) plan.Diagnostic {
+// diagnostics says what was refused: once for each step, operation and capability, and
+// once for each step and operation because of keys, without the keys.
+func (l denials) diagnostics() []plan.Diagnostic {
+	var ds []plan.Diagnostic
+	for i, d := range l {
+		same := func(e Denial) bool { return e.Step == d.Step && e.Op == d.Op && e.Grant == d.Grant }
+		if slices.ContainsFunc(l[:i], same) {
+			continue
+		}
+		keys, more := 0, 0
+		for _, e := range l[i:] {
+			if same(e) {
+				keys, more = keys+1, more+e.More
+			}
+		}
+		ds = append(ds, d.diagnostic(keys, more))
+	}
+	return ds
+}
+
+// diagnostic words d, one of so many keys and more calls with others.
+func (d Denial) diagnostic(keys, more int) plan.Diagnostic {
 	called := string(d.Op)
 	if d.Grant == "" {
+		with := "a key"
+		if keys > 1 {
+			with = fmt.Sprintf("%d keys", keys)
+		}
+		message := fmt.Sprintf("the %s step called %s with %s that it may not use", d.Step, called, with)
+		if more > 0 {
+			message += fmt.Sprintf(", and %d times more with others", more)
+		}
 		return plan.Diagnostic{
 			Severity: plan.Warn,
 			Code:     "CAPABILITY_DENIED",
-			Message:  fmt.Sprintf("the %s step called %s with a key that it may not use", step, called),
+			Message:  message,
 			Hint:     "a pack has the keys of its own installation and, of those, what --policy allows",
 			Own:      true,
 		}
@@ -304,7 +361,7 @@ func (h *Host) deniedDiagnostic(step plan.Step, d Denial) plan.Diagnostic {
 	return plan.Diagnostic{
 		Severity: plan.Warn,
 		Code:     "CAPABILITY_DENIED",
-		Message:  fmt.Sprintf("the %s step called %s, which %s", step, called, why),
+		Message:  fmt.Sprintf("the %s step called %s, which %s", d.Step, called, why),
 		Hint:     hint,
 		Own:      true,
 	}
@@ -314,56 +371,71 @@ func (h *Host) deniedDiagnostic(step plan.Step, d Denial) plan.Diagnostic {
 // configuration, secrets and subscriptions. Secrets are the plaintext values of
 // the patch; a secret that it only announces stays as it is, for there is nothing
 // to read. Of the operations on subscriptions, which are free text, those count
-// whose meaning is plain.
+// whose meaning is plain. A full name of this installation is read as OwnKey does, and
+// what has that of another is not there to read: no commit will make it so.
 func (h *Host) Merged(patch plan.Patch, secrets map[string]string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for k, v := range patch.ConfigPatch {
-		if checkKey(k) == "" { // no other key can be asked for
-			h.config[k] = v
+	// Sorted, here and below, for two spellings may be one key.
+	for _, name := range slices.Sorted(maps.Keys(patch.ConfigPatch)) {
+		if k, ok := OwnKey(h.own, name); ok && checkKey(k) == "" { // no other key can be asked for
+			h.config[k] = patch.ConfigPatch[name]
 		}
 	}
 	if p := patch.SecretsPatch; p != nil {
-		for _, k := range p.Delete {
-			canon, _ := CanonicalSecret(k)
-			delete(h.secrets, canon)
+		for _, name := range p.Delete {
+			if k, ok := OwnKey(h.own, name); ok {
+				canon, _ := CanonicalSecret(k)
+				delete(h.secrets, canon)
+			}
 		}
 	}
-	// Sorted, for two spellings may be one secret.
-	for _, k := range slices.Sorted(maps.Keys(secrets)) {
-		h.seen(secrets[k])
-		if canon, why := CanonicalSecret(k); why == "" {
-			h.secrets[canon] = []byte(secrets[k])
+	for _, name := range slices.Sorted(maps.Keys(secrets)) {
+		h.seen(secrets[name])
+		if k, ok := OwnKey(h.own, name); ok {
+			if canon, why := CanonicalSecret(k); why == "" {
+				h.secrets[canon] = []byte(secrets[name])
+			}
 		}
 	}
 	for _, op := range patch.SubscriptionOps {
-		if op.ID == nil || checkKey(*op.ID) != "" {
+		if op.ID == nil {
+			continue
+		}
+		id, ok := OwnKey(h.own, *op.ID)
+		if !ok || checkKey(id) != "" {
 			continue
 		}
 		switch op.Op {
 		case "create", "register", "update", "upsert":
 			if metadata, err := plan.Canonical(op.Metadata); err == nil && op.Metadata != nil {
-				h.subscriptions[*op.ID] = metadata
+				h.subscriptions[id] = metadata
 			}
 		case "delete":
-			delete(h.subscriptions, *op.ID)
+			delete(h.subscriptions, id)
 		}
 	}
 }
 
-// Secrets gives every secret value that was in the state, read or written, in
-// the order of appearance, each once.
+// Secrets gives every secret value that was in the state, read or written, and the
+// texts in those that are JSON (plan.TextsWithin), in the order of appearance, each once.
 func (h *Host) Secrets() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.valueList)
 }
 
-// seen remembers a secret value. mu is held, or nobody else knows h yet.
+// seen remembers a secret value, and the texts in it, which would turn up elsewhere
+// without the rest. mu is held, or nobody else knows h yet.
 func (h *Host) seen(v string) {
-	if v != "" && !h.values[v] {
-		h.values[v] = true
-		h.valueList = append(h.valueList, v)
+	if v == "" || h.values[v] {
+		return
+	}
+	for _, t := range append([]string{v}, plan.TextsWithin(v)...) {
+		if !h.values[t] {
+			h.values[t] = true
+			h.valueList = append(h.valueList, t)
+		}
 	}
 }
 
@@ -419,7 +491,7 @@ func (h *Host) allow(op Op, grant string) error {
 	if h.granted[grant] && grant != GrantHTTP {
 		return nil
 	}
-	h.deny(Denial{Step: h.rec.step, Op: op, Grant: grant})
+	h.deny(Denial{Op: op, Grant: grant})
 	if grant == GrantHTTP {
 		return refuse(Denied, "http client disabled by policy") // the words of Greentic's runner
 	}
@@ -428,44 +500,45 @@ func (h *Host) allow(op Op, grant string) error {
 
 // deny remembers a refusal, for the step's diagnostics and for the audit log.
 func (h *Host) deny(d Denial) {
-	if slices.Contains(h.rec.denied, d) || len(h.refused) >= maxDenials {
-		return
-	}
-	h.rec.denied = append(h.rec.denied, d)
-	h.refused = append(h.refused, d)
+	d.Step = h.rec.step
+	h.rec.denied.add(d)
+	h.refused.add(d)
 }
 
 // fullNames are how keys begin that name an installation as well.
 var fullNames = []string{"provision:", "secrets://"}
 
-// ownKey gives a key without the name of the installation, if it begins with that,
-// and refuses one that names another installation or that policy does not allow.
-func (h *Host) ownKey(op Op, key string) (string, error) {
+// OwnKey gives a key without the name of the installation, if it begins with one of
+// those in own (Config.Own). It is false for a key that names another installation.
+// The keys in a plan are read the same way.
+func OwnKey(own []string, key string) (string, bool) {
+	for _, p := range own {
+		if rest, ok := strings.CutPrefix(key, p); ok {
+			return rest, true
+		}
+	}
 	if slices.ContainsFunc(fullNames, func(p string) bool { return strings.HasPrefix(key, p) }) {
-		own := ""
-		for _, p := range h.own {
-			if strings.HasPrefix(key, p) {
-				own = p
-			}
-		}
-		if own == "" {
-			h.deny(Denial{Step: h.rec.step, Op: op, Key: hostile.Clip(key, maxDeniedKey)})
-			return "", refuse(Denied, "the key names an installation that is not this one")
-		}
-		key = key[len(own):]
+		return "", false
+	}
+	return key, true
+}
+
+// ownKey is OwnKey for a call. It refuses as well what policy does not allow.
+func (h *Host) ownKey(op Op, name string) (string, error) {
+	key, ok := OwnKey(h.own, name)
+	if !ok {
+		h.deny(Denial{Op: op, Key: name})
+		return "", refuse(Denied, "the key names an installation that is not this one")
 	}
 	if !h.mayUse(op, key) {
-		h.deny(Denial{Step: h.rec.step, Op: op, Key: hostile.Clip(key, maxDeniedKey)})
+		h.deny(Denial{Op: op, Key: key})
 		return "", refuse(Denied, "policy does not allow the key")
 	}
 	return key, nil
 }
 
-// maxDeniedKey bounds what is kept of a key that was refused, in bytes.
-const maxDeniedKey = 128
-
-// mayUse says whether policy allows a key. Operations without one, and lists, which
-// show no values, are not about keys.
+// mayUse says whether policy allows a key. Operations without one are not about keys,
+// nor are lists, which leave out what policy does not allow.
 func (h *Host) mayUse(op Op, key string) bool {
 	if h.keys == nil || !operations[op].key || op == ConfigList || op == MessagingSend {
 		return true
@@ -514,15 +587,22 @@ func refuse(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// charge counts a write against what the run may write.
-func (h *Host) charge(n int) error {
-	if h.writes+1 > MaxRunWrites {
-		return refuse(TooLarge, "the run has made %d writes, which is the limit", MaxRunWrites)
+// charge counts a write of n bytes against what the run may write.
+func (h *Host) charge(n int) error { return h.chargeWrites(1, n) }
+
+// chargeSecret is charge for a secret, with the texts in it.
+func (h *Host) chargeSecret(key string, v []byte) error {
+	return h.chargeWrites(1+len(plan.TextsWithin(string(v))), len(key)+len(v))
+}
+
+func (h *Host) chargeWrites(writes, n int) error {
+	if h.writes+writes > MaxRunWrites {
+		return refuse(TooLarge, "the run would have made more than %d writes, which is the limit", MaxRunWrites)
 	}
 	if h.written+n > MaxRunWriteBytes {
 		return refuse(TooLarge, "the run would have written more than %d bytes", MaxRunWriteBytes)
 	}
-	h.writes++
+	h.writes += writes
 	h.written += n
 	return nil
 }

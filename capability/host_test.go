@@ -429,6 +429,33 @@ func TestMerged(t *testing.T) {
 }
 
 // Two hosts of one state do not see each other.
+// What a response says of keys that name an installation is read as in a call.
+func TestMergedNamesItsInstallation(t *testing.T) {
+	h := begun(t, capability.Config{Own: []string{"provision:own:"}, State: parse(t, `{"secrets":{"OLD":"s3cr-old","KEPT":"s3cr-kept"}}`)})
+	own, foreign := "provision:own:s1", "provision:other:s2"
+	metadata := map[string]json.RawMessage{}
+	h.Merged(plan.Patch{
+		ConfigPatch:     map[string]json.RawMessage{"provision:own:region": raw(`"eu"`), "provision:other:zone": raw("1")},
+		SecretsPatch:    &plan.SecretsPatch{Delete: []string{"provision:own:OLD", "provision:other:KEPT"}},
+		SubscriptionOps: []plan.SubscriptionOp{{Op: "create", ID: &own, Metadata: metadata}, {Op: "create", ID: &foreign, Metadata: metadata}},
+	}, map[string]string{"provision:own:TOKEN": "s3cr-own", "provision:other:TOKEN": "s3cr-other"})
+	for _, c := range [][3]string{
+		{"config.list", `{}`, `{"keys":["region"]}`},
+		{"config.get", `{"key":"region"}`, `{"found":true,"value":"\"eu\""}`},
+		{"secrets.get", `{"key":"token"}`, `{"found":true,"bytes":"czNjci1vd24="}`},
+		{"secrets.get", `{"key":"old"}`, `{}`},
+		{"secrets.get", `{"key":"kept"}`, `{"found":true,"bytes":"czNjci1rZXB0"}`},
+		{"subscriptions.list", `{}`, `{"subscriptions":[{"id":"s1","metadata":"{}"}]}`},
+	} {
+		if got := must(t, h, capability.Op(c[0]), c[1]); got != c[2] {
+			t.Errorf("%s %s gives %s", c[0], c[1], got)
+		}
+	}
+	if got := h.Secrets(); !slices.Contains(got, "s3cr-other") {
+		t.Errorf("a secret that was given is known, whatever its name; got %q", got)
+	}
+}
+
 func TestHostsAreApart(t *testing.T) {
 	st := parse(t, stateJSON)
 	a, b := begun(t, capability.Config{State: st}), begun(t, capability.Config{State: st})
@@ -472,10 +499,11 @@ func TestGrants(t *testing.T) {
 		"state":         {"state.delete", `{"key":"a"}`},
 		"messaging":     {"messaging.send", `{"value":"1"}`},
 	}
-	if got := slices.Sorted(maps.Keys(ops)); !slices.Equal(got, slices.Sorted(slices.Values(capability.Grants()))) {
+	known := append(slices.Collect(maps.Keys(ops)), capability.GrantWebhooks) // which has no operations
+	if got := slices.Sorted(slices.Values(known)); !slices.Equal(got, slices.Sorted(slices.Values(capability.Grants()))) {
 		t.Fatalf("this test knows %v, Grants() gives %v", got, capability.Grants())
 	}
-	for _, granted := range [][]string{nil, {}, {"config"}, {"secrets", "oauth"}, {"subscriptions"}} {
+	for _, granted := range [][]string{nil, {}, {"config"}, {"secrets", "oauth"}, {"subscriptions"}, {"webhooks"}} {
 		h := begun(t, capability.Config{Grants: granted})
 		var denied []string
 		for grant, op := range ops {
@@ -532,6 +560,144 @@ func TestWritten(t *testing.T) {
 	must(t, h, "config.set", `{"key":"k","value":"1"}`)
 	if patch, _, _ := h.EndStep(); patch.Written != nil {
 		t.Errorf("a step that wrote configuration alone left %v", patch.Written)
+	}
+}
+
+// A guest that makes up keys hides no denial: not one for want of a capability, and of
+// those because of keys how many there were.
+func TestDenialsAreNotHidden(t *testing.T) {
+	h := begun(t, capability.Config{Grants: []string{"config", "state"}, Keys: []string{"a"}})
+	guess := func(op string, from, to int) {
+		for i := from; i < to; i++ {
+			if _, err := call(h, capability.Op(op), fmt.Sprintf(`{"key":"k%d"}`, i)); code(err) != capability.Denied {
+				t.Fatal(err)
+			}
+		}
+	}
+	messages := func() (list []string) {
+		_, _, ds := h.EndStep()
+		for _, d := range ds {
+			list = append(list, d.Message)
+		}
+		return list
+	}
+	guess("config.get", 0, 500)
+	guess("config.get", 0, 20) // the kept ones are known
+	guess("state.read", 0, 3)
+	call(h, "http.send", `{}`)
+	call(h, "secrets.get", `{"key":"k"}`)
+	call(h, "state.read", `{"key":"secrets/x/k"}`) // of a key and not of the grant: keys come first
+	if d := cmp.Diff([]string{
+		"the apply step called config.get with 20 keys that it may not use, and 480 times more with others",
+		"the apply step called state.read with 4 keys that it may not use",
+		"the apply step called http.send, which no run allows",
+		"the apply step called secrets.get, which is not granted",
+	}, messages()); d != "" {
+		t.Errorf("diagnostics (-want +got):\n%s", d)
+	}
+	h.BeginStep(plan.Apply) // again, as the nodes of a flow are
+	guess("config.get", 500, 501)
+	call(h, "secrets.put", `{}`)
+	if d := cmp.Diff([]string{
+		"the apply step called config.get with a key that it may not use",
+		"the apply step called secrets.put, which is not granted",
+	}, messages()); d != "" {
+		t.Errorf("diagnostics (-want +got):\n%s", d)
+	}
+	h.BeginStep(plan.Summary)
+	guess("config.get", 0, 1)
+	call(h, "http.send", `{}`)
+	h.EndStep()
+
+	var want, got []capability.Denial
+	for i := range 20 {
+		want = append(want, capability.Denial{Step: plan.Apply, Op: "config.get", Key: fmt.Sprintf("k%d", i)})
+	}
+	want[19].More = 481
+	for _, k := range []string{"k0", "k1", "k2"} {
+		want = append(want, capability.Denial{Step: plan.Apply, Op: "state.read", Key: k})
+	}
+	want = append(want,
+		capability.Denial{Step: plan.Apply, Op: "http.send", Grant: "http"},
+		capability.Denial{Step: plan.Apply, Op: "secrets.get", Grant: "secrets"},
+		capability.Denial{Step: plan.Apply, Op: "state.read", Key: "secrets/x/k"},
+		capability.Denial{Step: plan.Apply, Op: "secrets.put", Grant: "secrets"},
+		capability.Denial{Step: plan.Summary, Op: "config.get", Key: "k0"},
+		capability.Denial{Step: plan.Summary, Op: "http.send", Grant: "http"})
+	got = h.Denials()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("denials (-want +got):\n%s", d)
+	}
+}
+
+// Keys that were refused are cut; there is no limit to what a guest can send.
+func TestDeniedKeysAreBounded(t *testing.T) {
+	h := begun(t, capability.Config{Keys: []string{}})
+	call(h, "config.get", `{"key":"`+strings.Repeat("é", 1000)+`"}`)
+	if got := h.Denials(); len(got) != 1 || got[0].Key != strings.Repeat("é", 64)+"…" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A set of tokens is a secret like any other.
+func TestTokensNeedTheirSecret(t *testing.T) {
+	const args = `{"oauth":{"provider":"MS Graph","subject":""}}`
+	const pending = `"pending":true`
+	state := parse(t, `{"secrets":{"oauth_token_ms_graph":"{\"access_token\":\"s3cr-access\"}","oauth_token_other":"{}"}}`)
+	for name, c := range map[string]struct {
+		grants, keys []string
+		state        capability.State
+		reply        string // a part of it
+		denied       []capability.Denial
+	}{
+		"allowed":             {state: state, reply: "s3cr-access"},
+		"by a pattern":        {state: state, keys: []string{"OAUTH-TOKEN-*"}, reply: "s3cr-access"},
+		"none yet":            {reply: strings.ReplaceAll(pending, `"`, `\"`)},
+		"not granted":         {state: state, grants: []string{"oauth"}, denied: []capability.Denial{{Step: plan.Apply, Op: "oauth.token", Grant: "secrets"}}},
+		"not allowed":         {state: state, keys: []string{"oauth_token_other"}, denied: []capability.Denial{{Step: plan.Apply, Op: "oauth.token", Key: "oauth_token_ms_graph"}}},
+		"not allowed, no set": {keys: []string{}, denied: []capability.Denial{{Step: plan.Apply, Op: "oauth.token", Key: "oauth_token_ms_graph"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := begun(t, capability.Config{Grants: c.grants, Keys: c.keys, State: c.state})
+			reply, err := call(h, "oauth.token", args)
+			if (err == nil) != (c.denied == nil) || err != nil && code(err) != capability.Denied || !strings.Contains(reply, c.reply) || err != nil && reply != "" {
+				t.Errorf("got %q, %v", reply, err)
+			}
+			if d := cmp.Diff(c.denied, h.Denials()); d != "" {
+				t.Errorf("denials (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// A list has what may be read, and no more.
+func TestListsShowWhatIsAllowed(t *testing.T) {
+	h := begun(t, capability.Config{State: parse(t, stateJSON), Keys: []string{"re*", "s0"}})
+	if got := must(t, h, "config.list", `{}`); got != `{"keys":["region"]}` {
+		t.Error(got)
+	}
+	if got := must(t, h, "subscriptions.list", `{}`); got != `{"subscriptions":[{"id":"s0","metadata":"{}"}]}` {
+		t.Error(got)
+	}
+}
+
+func TestOwnKey(t *testing.T) {
+	own := []string{"provision:dev:acme:_:chat:default:", "secrets://dev/acme/_/chat/"}
+	for _, c := range []struct {
+		key, want string
+		ok        bool
+	}{
+		{"region", "region", true}, {"", "", true}, {"a:b", "a:b", true}, {"provisioning:x", "provisioning:x", true},
+		{"provision:dev:acme:_:chat:default:region", "region", true}, {"provision:dev:acme:_:chat:default:", "", true},
+		{"secrets://dev/acme/_/chat/bot_token", "bot_token", true},
+		{"provision:dev:acme:_:chat:default", "", false}, {"provision:dev:other:_:chat:default:region", "", false}, {"secrets://", "", false},
+	} {
+		if got, ok := capability.OwnKey(own, c.key); got != c.want || ok != c.ok {
+			t.Errorf("%q gives %q, %v", c.key, got, ok)
+		}
+	}
+	if _, ok := capability.OwnKey(nil, "provision:dev:acme:_:chat:default:region"); ok {
+		t.Error("somebody's key is nobody's")
 	}
 }
 
@@ -744,6 +910,25 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// A secret that is JSON is a secret in each of its texts: stored, written or merged.
+func TestTextsInSecretsAreSecrets(t *testing.T) {
+	state := parse(t, `{"secrets":{"SA":"{\"type\":\"service\",\"private_key\":\"s3cr-stored\"}"}}`)
+	state.Hidden = []string{`["s3cr-hidden"]`}
+	h := begun(t, capability.Config{State: state})
+	must(t, h, "secrets.put", `{"key":"A","bytes":"eyJpZF90b2tlbiI6InMzY3ItcHV0In0="}`)                         // {"id_token":"s3cr-put"}
+	must(t, h, "state.write", `{"key":"secrets/x/B","bytes":"WyJzM2NyLXdyaXR0ZW4iXQ=="}`)                       // ["s3cr-written"]
+	must(t, h, "state.write", `{"key":"secrets/B","bytes":"eyJhIjp7ImIiOlsiczNjci13aXRob3V0LXNjb3BlIl19fQ=="}`) // {"a":{"b":["s3cr-without-scope"]}}
+	h.Merged(plan.Patch{}, map[string]string{"C": `{"key":"s3cr-merged"}`})
+	for _, want := range []string{"s3cr-stored", "s3cr-hidden", "s3cr-put", "s3cr-written", "s3cr-without-scope", "s3cr-merged"} {
+		if !slices.Contains(h.Secrets(), want) {
+			t.Errorf("%s is not known: %q", want, h.Secrets())
+		}
+	}
+	if s := plan.NewScrubber(h.Secrets()...); s.Scrub("service private_key id_token") != "service private_key id_token" {
+		t.Error("names are taken for secrets")
+	}
+}
+
 // No refusal quotes what it refuses.
 func TestRefusalsQuoteNothing(t *testing.T) {
 	h := begun(t, capability.Config{})
@@ -800,6 +985,26 @@ func TestRunIsBounded(t *testing.T) {
 		}
 		if got := must(t, h, "secrets.get", `{"key":"k7"}`); got != `{"found":true}` {
 			t.Errorf("reading after the last write: %s", got)
+		}
+	})
+	t.Run("texts in secrets", func(t *testing.T) {
+		list := `["` + strings.Repeat(`texttext","`, 8_000) + `"]` // 8000 texts and an empty one
+		quoted, err := json.Marshal(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for op, key := range map[capability.Op]string{"secrets.put": "k", "state.write": "secrets/x/k"} {
+			for _, v := range []string{list, string(quoted)} {
+				h := begun(t, capability.Config{})
+				args, err := json.Marshal(capability.Args{Key: key, Bytes: []byte(v)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				must(t, h, op, string(args))
+				if _, err := call(h, op, string(args)); code(err) != capability.TooLarge {
+					t.Errorf("%s: 16 000 texts went through: %v", op, err)
+				}
+			}
 		}
 	})
 	t.Run("reply", func(t *testing.T) {

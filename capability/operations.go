@@ -46,7 +46,7 @@ var operations = map[Op]operation{
 	StateDelete: {key: true, run: (*Host).stateDelete},
 
 	MessagingSend: {key: true, value: true, run: (*Host).messagingSend},
-	HTTPSend:      {run: (*Host).httpSend},
+	HTTPSend:      {}, // never run: allow refuses it
 }
 
 // decodeArgs reads an argument object strictly. Nesting is bounded by the shape
@@ -138,7 +138,7 @@ func (h *Host) configList(a Args) (Reply, error) {
 	}
 	var keys []string
 	for k := range h.config {
-		if strings.HasPrefix(k, a.Key) {
+		if strings.HasPrefix(k, a.Key) && AllowsKey(h.keys, k) {
 			keys = append(keys, k)
 		}
 	}
@@ -164,7 +164,7 @@ func (h *Host) secretsPut(a Args) (Reply, error) {
 }
 
 func (h *Host) putSecret(op Op, canon, key string, v []byte) (Reply, error) {
-	if err := h.charge(len(key) + len(v)); err != nil {
+	if err := h.chargeSecret(key, v); err != nil {
 		return Reply{}, err
 	}
 	h.secrets[canon] = v
@@ -195,7 +195,9 @@ func (h *Host) dropSecret(op Op, canon, key string) (Reply, error) {
 func (h *Host) subscriptionsList(Args) (Reply, error) {
 	var list []Subscription
 	for _, id := range slices.Sorted(maps.Keys(h.subscriptions)) {
-		list = append(list, Subscription{ID: id, Metadata: string(h.subscriptions[id])})
+		if AllowsKey(h.keys, id) {
+			list = append(list, Subscription{ID: id, Metadata: string(h.subscriptions[id])})
+		}
 	}
 	return Reply{Subscriptions: list}, nil
 }
@@ -383,8 +385,17 @@ func (h *Host) oauthToken(a Args) (Reply, error) {
 	if o.Code != "" || o.RedirectPath != "" || o.Extra != "" {
 		return Reply{}, refuse(Invalid, "the operation takes no code, redirect path and extra parameters")
 	}
-	// What an earlier consent flow obtained for this installation.
-	if v, ok := h.secrets[TokenKeyFor(o.Provider)]; ok && h.granted[GrantSecrets] {
+	// What an earlier consent flow obtained for this installation is one of its secrets.
+	// Whether there is one already does not decide who may have it.
+	if err := h.allow(OAuthToken, GrantSecrets); err != nil {
+		return Reply{}, err
+	}
+	key := TokenKeyFor(o.Provider)
+	if !AllowsSecret(h.keys, key) {
+		h.deny(Denial{Op: OAuthToken, Key: key})
+		return Reply{}, refuse(Denied, "policy does not allow the key")
+	}
+	if v, ok := h.secrets[key]; ok {
 		if set, err := object(string(v)); err == nil {
 			return Reply{Value: string(set)}, nil
 		}
@@ -410,11 +421,6 @@ func (h *Host) messagingSend(a Args) (Reply, error) {
 	}
 	h.did(MessagingSend, target, "")
 	return Reply{}, nil
-}
-
-// httpSend is never reached: allow refuses the network.
-func (h *Host) httpSend(Args) (Reply, error) {
-	return Reply{}, refuse(Unavailable, "this host has no http client")
 }
 
 // value reads JSON text from a guest and gives its canonical form.

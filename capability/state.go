@@ -115,6 +115,29 @@ func ParseState(b []byte) (State, error) {
 	return s, nil
 }
 
+// Allowed is what of the state a guest may be told that has these grants and keys
+// (Config; nil lists mean what they mean there): configuration, secrets, subscriptions
+// by id, and blobs, each by its own grant and where its key is allowed. A member that is
+// there stays, if empty. Hidden stays: it is no part of what is told.
+func (s State) Allowed(grants, keys []string) State {
+	if grants == nil {
+		grants = Grants()
+	}
+	allows := func(grant, key string) bool {
+		if grant == GrantSecrets {
+			return slices.Contains(grants, grant) && AllowsSecret(keys, key)
+		}
+		return slices.Contains(grants, grant) && AllowsKey(keys, key)
+	}
+	s.Config, s.Secrets, s.Blobs = maps.Clone(s.Config), maps.Clone(s.Secrets), maps.Clone(s.Blobs)
+	maps.DeleteFunc(s.Config, func(k string, _ json.RawMessage) bool { return !allows(GrantConfig, k) })
+	maps.DeleteFunc(s.Secrets, func(k, _ string) bool { return !allows(GrantSecrets, k) })
+	maps.DeleteFunc(s.Blobs, func(k string, _ []byte) bool { return !allows(GrantState, k) })
+	s.Subscriptions = slices.DeleteFunc(slices.Clone(s.Subscriptions), func(sub StateSubscription) bool { return !allows(GrantSubscriptions, sub.ID) })
+	s.Hidden = slices.Clone(s.Hidden)
+	return s
+}
+
 // ForGuest is the state as a step's request shows it (`existing_state`): secrets
 // by name only. It is null when no state was given.
 func (s State) ForGuest() json.RawMessage {

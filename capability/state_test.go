@@ -103,3 +103,38 @@ func FuzzParseState(f *testing.F) {
 		}
 	})
 }
+
+// Allowed is for each part what a guest could read of it.
+func TestAllowed(t *testing.T) {
+	whole := parse(t, stateJSON)
+	whole.Blobs = map[string][]byte{"cursor": []byte("1"), "region": []byte("2")}
+	whole.Hidden = []string{"hunter2"}
+	grants := func(g ...string) []string { return append([]string{}, g...) }
+	for name, c := range map[string]struct {
+		grants, keys []string
+		guest        string
+		blobs        int
+	}{
+		"everything": {nil, nil, string(whole.ForGuest()), 2},
+		"no grants":  {grants(), nil, `{"config":{},"secrets":{},"subscriptions":[]}`, 0},
+		"no keys":    {nil, []string{}, `{"config":{},"secrets":{},"subscriptions":[]}`, 0},
+		"config":     {grants("config"), []string{"re*", "bot_token", "s1"}, `{"config":{"region":"eu"},"secrets":{},"subscriptions":[]}`, 0},
+		"secrets":    {grants("secrets"), []string{"re*", "BOT-TOKEN", "s1"}, `{"config":{},"secrets":{"Bot Token":{"redacted":true,"value":null}},"subscriptions":[]}`, 0},
+		"subscriptions": {grants("subscriptions"), []string{"re*", "bot_token", "s1"},
+			`{"config":{},"secrets":{},"subscriptions":[{"id":"s1","metadata":{"topic":"a"}}]}`, 0},
+		"state": {grants("state"), []string{"cur*"}, `{"config":{},"secrets":{},"subscriptions":[]}`, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := whole.Allowed(c.grants, c.keys)
+			if guest := string(got.ForGuest()); guest != c.guest || len(got.Blobs) != c.blobs || !cmp.Equal(got.Hidden, whole.Hidden) {
+				t.Errorf("the guest is told %s, has blobs %v, hidden are %q", guest, got.Blobs, got.Hidden)
+			}
+		})
+	}
+	if again := parse(t, stateJSON); string(whole.ForGuest()) != string(again.ForGuest()) || len(whole.Blobs) != 2 {
+		t.Errorf("the whole state has changed: %s", whole.ForGuest())
+	}
+	if got := string(capability.State{}.Allowed(nil, nil).ForGuest()); got != "null" {
+		t.Errorf("of nothing, %s is allowed", got)
+	}
+}

@@ -88,12 +88,14 @@ func (h *Host) stateWrite(a Args) (Reply, error) {
 		}
 		return reply, err
 	}
-	if err := h.charge(len(k.key) + len(a.Bytes)); err != nil {
-		return Reply{}, err
-	}
 	if strings.HasPrefix(k.key, GrantSecrets+"/") { // without a scope, but meant as one
+		if err := h.chargeSecret(k.key, a.Bytes); err != nil {
+			return Reply{}, err
+		}
 		h.seen(string(a.Bytes))
 		h.seenWithin(a.Bytes)
+	} else if err := h.charge(len(k.key) + len(a.Bytes)); err != nil {
+		return Reply{}, err
 	}
 	h.state[k.key] = append([]byte{}, a.Bytes...) // not nil, which is a deletion
 	h.rec.state[k.key] = true
@@ -146,8 +148,8 @@ func blobValue(b []byte) (json.RawMessage, error) {
 	return v, nil
 }
 
-// seenWithin remembers a secret that was written as a JSON string: it is the
-// string that would turn up elsewhere.
+// seenWithin remembers a secret that was written as a JSON string, however short: it is
+// the string that would turn up elsewhere.
 func (h *Host) seenWithin(b []byte) {
 	var s string
 	if json.Unmarshal(b, &s) == nil {

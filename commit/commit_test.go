@@ -193,7 +193,7 @@ func TestMissingSecretsMayWait(t *testing.T) {
 	if ops := load(t, c, home).Operations(); len(ops) != 1 || ops[0].Kind != adapters.SecretValue || ops[0].Status != adapters.Pending {
 		t.Fatalf("%+v", ops)
 	}
-	ops, err := c.Resume(t.Context(), lock, map[string][]byte{"k": []byte(canary)})
+	ops, err := c.Resume(t.Context(), lock, load(t, c, home), map[string][]byte{"k": []byte(canary)})
 	if err != nil || len(ops) != 0 {
 		t.Errorf("%+v, %v", ops, err)
 	}
@@ -305,7 +305,7 @@ func TestOperations(t *testing.T) {
 	for _, l := range load(t, c, home).Operations() {
 		keys = append(keys, l.Key+" "+l.Verb+" "+string(l.Status))
 	}
-	want := []string{"oauth/idp start pending", "subscription/s1 create pending", "subscription/subscription-44136fa355b3678a sync pending", "webhook/https://x.invalid/hook register pending"}
+	want := []string{"webhook/of-9d3eb4b304fd440c register pending", "subscription/s1 create pending", "subscription/subscription sync pending", "oauth/idp start pending"}
 	if d := cmp.Diff(want, keys); d != "" {
 		t.Fatal(d)
 	}
@@ -313,7 +313,7 @@ func TestOperations(t *testing.T) {
 	c.Executors = map[adapters.OperationKind]adapters.Executor{adapters.Webhook: hooks,
 		adapters.Subscription: &executor{err: errors.New("the service is down")}, adapters.OAuth: &executor{err: fmt.Errorf("nobody is there: %w", adapters.ErrPending)}}
 	for range 2 {
-		if _, err := c.Resume(t.Context(), lock, nil); err != nil {
+		if _, err := c.Resume(t.Context(), lock, load(t, c, home), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -321,8 +321,8 @@ func TestOperations(t *testing.T) {
 	for _, l := range load(t, c, home).Operations() {
 		status = append(status, fmt.Sprintf("%s %s %d %s", l.Key, l.Status, l.Attempts, l.Detail))
 	}
-	want = []string{"oauth/idp pending 0 nobody is there: pending", "subscription/s1 failed 2 the service is down", "subscription/subscription-44136fa355b3678a failed 2 the service is down",
-		"webhook/https://x.invalid/hook done 1 did it"}
+	want = []string{"webhook/of-9d3eb4b304fd440c done 1 did it", "subscription/s1 failed 2 the service is down", "subscription/subscription failed 2 the service is down",
+		"oauth/idp pending 0 nobody is there: pending"}
 	if d := cmp.Diff(want, status); d != "" {
 		t.Error(d)
 	}
@@ -337,12 +337,12 @@ func TestOperations(t *testing.T) {
 	for _, l := range load(t, c, home).Operations() {
 		status = append(status, l.Key+" "+l.Verb+" "+string(l.Status))
 	}
-	want = []string{"subscription/s1 delete pending", "subscription/subscription-44136fa355b3678a delete pending", "webhook/https://x.invalid/hook delete pending"}
+	want = []string{"subscription/subscription delete pending", "subscription/s1 delete pending", "webhook/of-9d3eb4b304fd440c delete pending"}
 	if d := cmp.Diff(want, status); d != "" {
 		t.Error(d)
 	}
 	c.Executors = map[adapters.OperationKind]adapters.Executor{adapters.Webhook: hooks, adapters.Subscription: hooks}
-	if ops, err := c.Resume(t.Context(), lock, nil); err != nil || len(ops) != 0 {
+	if ops, err := c.Resume(t.Context(), lock, load(t, c, home), nil); err != nil || len(ops) != 0 {
 		t.Errorf("%+v, %v", ops, err)
 	}
 	if i := load(t, c, home).Install; i.Status != adapters.Removed {
@@ -372,12 +372,12 @@ func TestTokensOfTwoProvidersAreKeptApart(t *testing.T) {
 	}
 	apply(t, c, lock, pack.EntrySetup, `{"oauth_ops":[{"op":"start","provider":"One"}]}`, nil)
 	c.Executors = map[adapters.OperationKind]adapters.Executor{adapters.OAuth: &executor{out: token(canary)}}
-	if _, err := c.Resume(t.Context(), lock, nil); err != nil {
+	if _, err := c.Resume(t.Context(), lock, load(t, c, home), nil); err != nil {
 		t.Fatal(err)
 	}
 	apply(t, c, lock, pack.EntryUpdate, `{"oauth_ops":[{"op":"start","provider":"Two"}]}`, nil)
 	c.Executors = map[adapters.OperationKind]adapters.Executor{adapters.OAuth: &executor{out: token("second-token-value")}}
-	if _, err := c.Resume(t.Context(), lock, nil); err != nil {
+	if _, err := c.Resume(t.Context(), lock, load(t, c, home), nil); err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]string{}
@@ -400,7 +400,7 @@ func TestRemovalOfThePack(t *testing.T) {
 	lock := locked(t, c, home)
 	apply(t, c, lock, pack.EntrySetup, setupPlan, setupSecrets)
 	c.Executors = map[adapters.OperationKind]adapters.Executor{adapters.Webhook: &executor{}}
-	if _, err := c.Resume(t.Context(), lock, nil); err != nil {
+	if _, err := c.Resume(t.Context(), lock, load(t, c, home), nil); err != nil {
 		t.Fatal(err)
 	}
 	res, out := ran(pack.EntryRemove, `{"config_patch":{"removed":true},"webhook_ops":[{"op":"delete","url":"https://x.invalid/hook","metadata":{"how":"gently"}}]}`, nil, nil)

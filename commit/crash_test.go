@@ -90,6 +90,9 @@ func (f faulty) Apply(ctx context.Context, ns adapters.Namespace, b adapters.Bat
 	return err
 }
 
+// recovering is the phase in which nothing is written but what a crash left.
+const recovering = -1
+
 // write does one phase to one installation.
 func write(ctx context.Context, c commit.Committer, ns adapters.Namespace, phase int) error {
 	lock, err := c.Record.Lock(ctx, ns, "writer")
@@ -97,7 +100,7 @@ func write(ctx context.Context, c commit.Committer, ns adapters.Namespace, phase
 		return err
 	}
 	defer lock.Unlock()
-	if _, err := c.Recover(ctx, lock); err != nil {
+	if _, err := c.Recover(ctx, lock); err != nil || phase == recovering {
 		return err
 	}
 	cur, err := c.Load(ctx, ns)
@@ -264,6 +267,77 @@ func killedAnywhere(t *testing.T, w where) {
 		}
 	}
 	noCanary(t, w.dir)
+}
+
+// killed runs the writer until it is killed at the n-th thing that it does; false when it
+// does less.
+func (w where) killed(t *testing.T, n, phase int, install string) bool {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d|%d|%s|%s|%v|%s", crashVar, n, phase, w.dir, w.postgres, w.greentic, install))
+	out, err := cmd.CombinedOutput()
+	if strings.HasSuffix(string(out), "whole\n") {
+		return false
+	}
+	if status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGKILL {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return true
+}
+
+// TestKilledWhileRecovering: whoever recovers may be killed as well, at every operation,
+// with values elsewhere that are staged, promoted or neither.
+func TestKilledWhileRecovering(t *testing.T) {
+	if !*crash {
+		t.Skip("make crash runs it")
+	}
+	w := where{dir: t.TempDir(), greentic: true}
+	c, err := w.open(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Record.Close()
+	ns := crashHome("default")
+	state := func() string { return operationID.ReplaceAllString(dump(t, t.Context(), c.Stores, ns), "id") }
+	reach(t, c, ns, 0)
+	before := state()
+	reach(t, c, ns, 1)
+	after := state()
+	seen := map[adapters.JournalStatus]int{}
+	for n := 8; ; n += 4 { // every fourth place of the writer is enough
+		reach(t, c, ns, 0)
+		if !w.killed(t, n, 0, "default") {
+			break
+		}
+		open, err := c.Record.Journal(t.Context(), ns.Scope(), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(open) == 0 {
+			if err := write(t.Context(), c, ns, recovering); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		seen[open[0].Status]++
+		want := before
+		if open[0].Status == adapters.Committed {
+			want = after
+		}
+		for m := 1; w.killed(t, m, recovering, "default"); m++ {
+			// Each is killed one thing later: what the one before did is done.
+			if m > 100 {
+				t.Fatal("recovering never ends")
+			}
+		}
+		if got := state(); got != want {
+			t.Errorf("writer killed at %d (%s): %s", n, open[0].Status, cmp.Diff(want, got))
+		}
+	}
+	if seen[adapters.Intent] == 0 || seen[adapters.Committed] == 0 {
+		t.Errorf("the writer was killed with %v open", seen)
+	}
+	t.Log(seen)
 }
 
 // reach brings an installation to the state before a phase.

@@ -1,6 +1,7 @@
 package commit
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,8 +27,9 @@ type Stores struct {
 
 // Place is an adapter for one kind.
 type Place struct {
-	Name   string // without secrets: "plugin:/opt/vault-adapter"
+	Name   string // without secrets: "plugin:vault-adapter". An installation keeps to it
 	Values adapters.Values
+	Clear  bool // values lie in clear there, so that none may hold a secret
 }
 
 // values gives the adapter of a kind.
@@ -87,10 +89,10 @@ func (s Stores) sameAdapters(install *adapters.Install) error {
 		switch {
 		case was == is:
 		case was == "":
-			return &adapters.ConfigError{Adapter: is, Reason: fmt.Sprintf("the installation's %s are in the store", kind), Hint: "leave --adapter " + string(kind) + " out"}
+			return &adapters.ConfigError{Adapter: is, Reason: fmt.Sprintf("the installation's %s are in the store, and not there", kind), Hint: "leave --adapter " + string(kind) + "=… out"}
 		default:
-			return &adapters.ConfigError{Adapter: was, Reason: fmt.Sprintf("the installation's %s are there, and the adapter was not named", kind),
-				Hint: fmt.Sprintf("add --adapter %s=%s", kind, was)}
+			return &adapters.ConfigError{Adapter: cmp.Or(is, "store"), Reason: fmt.Sprintf("the installation's %s are not here, they are in %s", kind, was),
+				Hint: fmt.Sprintf("name that adapter: --adapter %s=…", kind)}
 		}
 	}
 	return nil
@@ -109,18 +111,21 @@ func (c Current) PublicBaseURL() string {
 	return c.Install.PublicBaseURL
 }
 
-// Revision counts the installation's commits; 0 where there is none.
+// Revision is that of the installation; 0 where nothing is installed.
 func (c Current) Revision() uint64 {
-	if c.Install == nil {
+	if !c.Installed() {
 		return 0
 	}
 	return c.Install.Revision
 }
 
-// hiddenTexts gives what must not be shown of a value that holds a secret: every text in
-// it, and the passwords of addresses among them, since which part of it was the secret is
-// not on record.
-func hiddenTexts(b []byte) []string {
+// hiddenTexts is the key, of the kind Hidden, under which an installation remembers the
+// secrets that stand in its configuration, subscriptions and state: a JSON array of texts.
+const hiddenTexts = "texts"
+
+// textsOf gives what must not be shown of a value that holds a secret: every text in it,
+// and the passwords of addresses among them.
+func textsOf(b []byte) []string {
 	doc, err := plan.Read(b)
 	if err != nil {
 		return []string{string(b)}
@@ -150,10 +155,14 @@ func (c Current) State() (capability.State, error) {
 		}
 		s.Config[k] = v.Bytes
 	}
+	var remembered []string
+	if v, ok := c.Values[adapters.Hidden][hiddenTexts]; ok && json.Unmarshal(v.Bytes, &remembered) == nil {
+		s.Hidden = append(s.Hidden, remembered...)
+	}
 	for _, kind := range []adapters.Kind{adapters.Config, adapters.Subscriptions, adapters.State} {
 		for _, k := range slices.Sorted(maps.Keys(c.Values[kind])) {
 			if v := c.Values[kind][k]; v.Secret || kind == adapters.State {
-				s.Hidden = append(s.Hidden, hiddenTexts(v.Bytes)...)
+				s.Hidden = append(s.Hidden, textsOf(v.Bytes)...)
 			}
 		}
 	}

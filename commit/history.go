@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -111,7 +112,7 @@ func Between(history []adapters.AuditEntry, from, to uint64) ([]Difference, erro
 }
 
 // RecoverAll recovers every installation of a scope that has an open commit. lock is
-// called for each and gives its lock.
+// called for each and gives its lock. One that cannot be recovered keeps no other from it.
 func (c Committer) RecoverAll(ctx context.Context, scope adapters.Scope, lock func(adapters.Namespace) (adapters.Lock, error)) ([]Recovered, error) {
 	list := []Recovered{}
 	entries, err := c.Record.Journal(ctx, scope, true)
@@ -122,17 +123,21 @@ func (c Committer) RecoverAll(ctx context.Context, scope adapters.Scope, lock fu
 	for _, e := range entries {
 		open[e.Namespace] = true
 	}
+	var failures []error
 	for _, ns := range slices.SortedFunc(maps.Keys(open), func(a, b adapters.Namespace) int { return strings.Compare(a.String(), b.String()) }) {
 		held, err := lock(ns)
-		if err != nil {
-			return list, err
+		if err == nil {
+			var recovered []Recovered
+			recovered, err = c.Recover(ctx, held)
+			held.Unlock()
+			list = append(list, recovered...)
 		}
-		recovered, err := c.Recover(ctx, held)
-		held.Unlock()
-		list = append(list, recovered...)
+		if ctx.Err() != nil {
+			return list, context.Cause(ctx)
+		}
 		if err != nil {
-			return list, err
+			failures = append(failures, fmt.Errorf("%s: %w", ns, err))
 		}
 	}
-	return list, nil
+	return list, errors.Join(failures...)
 }

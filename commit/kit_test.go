@@ -83,6 +83,19 @@ func ran(entry pack.Entry, planJSON string, secrets map[string]string, blobs map
 	return res, out
 }
 
+func encodeResult(t *testing.T, res *engine.Result) []byte {
+	t.Helper()
+	b, err := plan.Canonical(res)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func stateWrite(key string) plan.Effect {
+	return plan.Effect{Step: plan.Apply, Via: plan.ViaHostCall, Op: "state.write", Target: plan.TargetState + key}
+}
+
 // apply commits a run's plan.
 func apply(t *testing.T, c commit.Committer, lock adapters.Lock, entry pack.Entry, planJSON string, secrets map[string]string) adapters.Install {
 	t.Helper()

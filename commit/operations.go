@@ -1,6 +1,7 @@
 package commit
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -19,41 +20,24 @@ import (
 // opKey is the key of an operation in the record.
 func opKey(kind adapters.OperationKind, target string) string { return string(kind) + "/" + target }
 
-// shortHash identifies v in 16 hexadecimal digits.
-func shortHash(v any) string {
-	sum := sha256.Sum256(encode(v))
-	return hex.EncodeToString(sum[:8])
-}
-
-// identify gives the operation its idempotency key: that of what is to be done, for
-// whom.
-func identify(ns adapters.Namespace, op adapters.Operation) adapters.Operation {
-	sum := sha256.Sum256(encode([]any{ns.String(), op.Kind, op.Verb, op.Target, op.URL, op.Scopes, op.Metadata}))
-	op.ID = hex.EncodeToString(sum[:16])
-	return op
-}
-
 // operations takes the operations of a plan in their order. Subscriptions with a clear
 // meaning are stored as such, too.
 func (b *builder) operations() {
 	p := b.out.Plan
 	for i, op := range p.WebhookOps {
 		target := fmt.Sprintf("webhook_ops[%d]", i)
-		name := text(op.ID)
-		if name == "" {
-			name = text(op.URL)
+		if !b.granted(capability.GrantWebhooks, target) {
+			continue
 		}
-		if name == "" {
-			name = "webhook-" + shortHash(op.Metadata)
-		}
-		b.operation(adapters.Operation{Kind: adapters.Webhook, Verb: op.Op, Target: name, URL: text(op.URL), Metadata: op.Metadata}, target)
+		b.operation(adapters.Operation{Kind: adapters.Webhook, Verb: op.Op, Target: cmp.Or(text(op.ID), text(op.URL), "webhook"), URL: text(op.URL), Metadata: op.Metadata},
+			cmp.Or(text(op.ID), b.identity(op.Metadata), text(op.URL), "webhook"), target)
 	}
 	for i, op := range p.SubscriptionOps {
 		target := fmt.Sprintf("subscription_ops[%d]", i)
-		name := text(op.ID)
-		if name == "" {
-			name = "subscription-" + shortHash(op.Metadata)
+		if !b.granted(capability.GrantSubscriptions, target) {
+			continue
 		}
+		name := cmp.Or(text(op.ID), b.identity(op.Metadata), "subscription")
 		switch op.Op {
 		case "create", "register", "update", "upsert":
 			if b.named(target, name, capability.AllowsKey) {
@@ -68,34 +52,112 @@ func (b *builder) operations() {
 				b.put(adapters.Subscriptions, name, nil, target)
 			}
 		}
-		b.operation(adapters.Operation{Kind: adapters.Subscription, Verb: op.Op, Target: name, Metadata: op.Metadata}, target)
+		b.operation(adapters.Operation{Kind: adapters.Subscription, Verb: op.Op, Target: name, Metadata: op.Metadata}, name, target)
 	}
 	for i, op := range p.OAuthOps {
+		target := fmt.Sprintf("oauth_ops[%d]", i)
+		if !b.granted(capability.GrantOAuth, target) {
+			continue
+		}
 		b.operation(adapters.Operation{Kind: adapters.OAuth, Verb: op.Op, Target: op.Provider, URL: text(op.RedirectURL), Scopes: slices.Clone(op.Scopes)},
-			fmt.Sprintf("oauth_ops[%d]", i))
+			op.Provider, target)
 	}
 }
 
-// operation records an operation, unless the same one is recorded already, done or not.
-func (b *builder) operation(op adapters.Operation, target string) {
-	key := opKey(op.Kind, op.Target)
+// identity tells operations without an id apart by what they say of themselves, as far as
+// it is not secret: a webhook whose address changes is the same one. "" where they say
+// nothing.
+func (b *builder) identity(metadata map[string]json.RawMessage) string {
+	if len(metadata) == 0 {
+		return ""
+	}
+	sum := sha256.Sum256(b.out.Scrubber.ScrubJSON(encode(metadata)))
+	return "of-" + hex.EncodeToString(sum[:8])
+}
+
+// What an installation may have recorded, and how much of a value an operation may take:
+// how its attempts end is written into it.
+const (
+	MaxOperations = 500
+	maxOperation  = adapters.MaxValue - 4<<10
+)
+
+// operation records an operation under a name, unless the same one is recorded already,
+// done or not.
+func (b *builder) operation(op adapters.Operation, name, target string) {
+	key := opKey(op.Kind, name)
 	if b.out.Scrubber.Scrub(key) != key || len(key) > adapters.MaxKey {
-		key = opKey(op.Kind, "sha256-"+shortHash(op.Target))
+		b.unnamed++
+		key = opKey(op.Kind, fmt.Sprintf("unnamed-%d", b.unnamed))
 	}
 	if !b.named(target, key, anyKey) {
 		return
 	}
-	op = identify(b.current.Namespace, op)
-	op.Status = adapters.Pending
 	old, recorded := b.recorded(key)
+	if other := b.atAddress(op); !recorded && other != "" {
+		key = other
+		old, recorded = b.recorded(key)
+	}
 	switch {
-	case recorded && old.ID == op.ID:
-		b.want[place{adapters.Operations, key}] = b.value(encode(old))
+	case recorded && same(old, op):
+		op = old
 	case op.Verb == verbDelete && recorded && !reached(old):
 		b.want[place{adapters.Operations, key}] = nil
+		return
 	default:
-		b.put(adapters.Operations, key, b.value(encode(op)), target)
+		b.fresh(&op)
 	}
+	v := b.value(encode(op))
+	if len(v.Bytes) > maxOperation {
+		b.refuse("PLAN_VALUE_TOO_LARGE", target, fmt.Sprintf("is an operation of %d bytes, over the limit of %d", len(v.Bytes), maxOperation), "report it to the pack's author")
+		return
+	}
+	b.want[place{adapters.Operations, key}] = v
+}
+
+// atAddress gives the key of the recorded webhook with the address of op: the same one,
+// whatever it says of itself now. "" for none.
+func (b *builder) atAddress(op adapters.Operation) string {
+	if op.URL == "" || op.Kind != adapters.Webhook {
+		return ""
+	}
+	for _, l := range b.current.Operations() {
+		if l.Kind == op.Kind && l.URL == op.URL {
+			return l.Key
+		}
+	}
+	return ""
+}
+
+// fresh makes an operation one that is recorded now: with a key of its own, so that doing
+// it is never taken for what was done in an earlier life, and behind those before it.
+func (b *builder) fresh(op *adapters.Operation) {
+	id, err := newID()
+	if err != nil {
+		panic("commit: " + err.Error()) // crypto/rand does not fail (Go 1.24)
+	}
+	if b.order == 0 {
+		for _, l := range b.current.Operations() {
+			b.order = max(b.order, l.Order)
+		}
+	}
+	b.order++
+	op.ID, op.Status, op.Order = id, adapters.Pending, b.order
+}
+
+// same says that two operations ask for the same thing.
+func same(a, b adapters.Operation) bool {
+	what := func(o adapters.Operation) string {
+		return string(encode([]any{o.Kind, o.Verb, o.Target, o.URL, append([]string{}, o.Scopes...), append([]byte{}, encode(orEmpty(o.Metadata))...)}))
+	}
+	return what(a) == what(b)
+}
+
+func orEmpty(m map[string]json.RawMessage) map[string]json.RawMessage {
+	if m == nil {
+		return map[string]json.RawMessage{}
+	}
+	return m
 }
 
 // anyKey is for operations: policy says which of the pack's keys it may use, and what
@@ -140,20 +202,31 @@ type Listed struct {
 	secret bool
 }
 
-// Operations gives the operations of an installation by key.
+// Operations gives the operations of an installation in the order of recording.
 func (c Current) Operations() []Listed {
-	var list []Listed
+	list := []Listed{}
 	for _, key := range slices.Sorted(maps.Keys(c.Values[adapters.Operations])) {
 		v := c.Values[adapters.Operations][key]
 		if op, ok := readOperation(v.Bytes); ok {
 			list = append(list, Listed{Key: key, Operation: op, secret: v.Secret})
 		}
 	}
+	slices.SortStableFunc(list, func(a, b Listed) int { return cmp.Compare(a.Order, b.Order) })
 	return list
 }
 
-// Secret says that the operation's text holds a secret: it is not for showing.
+// Secret says that the operation's text holds a secret: of it, only key, kind, status and
+// attempts are for showing.
 func (l Listed) Secret() bool { return l.secret }
+
+// MarshalJSON leaves out what may hold a secret.
+func (l Listed) MarshalJSON() ([]byte, error) {
+	if l.secret {
+		return json.Marshal(map[string]any{"key": l.Key, "kind": l.Kind, "status": l.Status, "attempts": l.Attempts, "secret": true})
+	}
+	type plain Listed // without this method
+	return json.Marshal(plain(l))
+}
 
 func text(s *string) string {
 	if s == nil {

@@ -2,6 +2,7 @@ package commit
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/greentic-ai/greentic-provision/adapters"
@@ -31,8 +32,13 @@ func (s Stores) NewRemoval(ctx context.Context, current Current, res *engine.Res
 		if plan.HasErrors(operations.found) {
 			return nil, operations.found, nil
 		}
+		if n := len(res.Plan.ConfigPatch) + len(res.Plan.SecretsPatch.Set) + len(res.Plan.SecretsPatch.Delete); n > 0 {
+			operations.found = append(operations.found, plan.Diagnostic{Severity: plan.Info, Code: "REMOVAL_BY_RECORD", Own: true,
+				Message: fmt.Sprintf("removing puts back what the record says; of the pack's plan, %d parts on configuration and secrets do not count", n),
+				Hint:    "the changes are listed"})
+		}
 	}
-	for _, l := range current.Operations() {
+	for _, l := range slices.Backward(current.Operations()) {
 		p := place{adapters.Operations, l.Key}
 		if _, said := operations.want[p]; said && operations.want[p] != nil {
 			if op, _ := operations.recorded(l.Key); op.ID != l.ID {
@@ -41,8 +47,8 @@ func (s Stores) NewRemoval(ctx context.Context, current Current, res *engine.Res
 		}
 		operations.want[p] = nil
 		if reached(l.Operation) && l.Verb != verbDelete && undoable(l.Kind) {
-			undo := identify(current.Namespace, adapters.Operation{Kind: l.Kind, Verb: verbDelete, Target: l.Target, URL: l.URL, Metadata: l.Metadata})
-			undo.Status = adapters.Pending
+			undo := adapters.Operation{Kind: l.Kind, Verb: verbDelete, Target: l.Target, URL: l.URL, Metadata: l.Metadata}
+			operations.fresh(&undo)
 			operations.want[p] = &adapters.Value{Bytes: encode(undo), Secret: l.secret}
 		} else if reached(l.Operation) && l.Verb == verbDelete {
 			operations.want[p] = &adapters.Value{Bytes: encode(l.Operation), Secret: l.secret}
@@ -52,6 +58,9 @@ func (s Stores) NewRemoval(ctx context.Context, current Current, res *engine.Res
 		if p.kind == adapters.Operations {
 			set.change(p, v)
 		}
+	}
+	for k := range current.Values[adapters.Hidden] {
+		set.change(place{adapters.Hidden, k}, nil)
 	}
 	set.sort()
 	if current.Install == nil {
@@ -70,9 +79,11 @@ func (s Stores) NewRemoval(ctx context.Context, current Current, res *engine.Res
 				}
 				kept[t.Kind] = all
 			}
-			if v, ok := kept[t.Kind][t.Key]; ok {
-				before = &v
+			v, ok := kept[t.Kind][t.Key]
+			if !ok {
+				return nil, nil, fmt.Errorf("the value that stood in %s %q before is not there any more, so that it cannot be put back; nothing was changed (store check looks for what else is missing)", t.Kind, t.Key)
 			}
+			before = &v
 			set.before[p] = true
 		}
 		n := len(set.Changes)

@@ -3,10 +3,12 @@ package commit
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/greentic-ai/greentic-provision/adapters"
 	"github.com/greentic-ai/greentic-provision/capability"
+	"github.com/greentic-ai/greentic-provision/engine"
 	"github.com/greentic-ai/greentic-provision/internal/hostile"
 	"github.com/greentic-ai/greentic-provision/pack"
 	"github.com/greentic-ai/greentic-provision/plan"
@@ -19,44 +21,51 @@ const entryOperation pack.Entry = "operation"
 const maxDetail = 1 << 10
 
 // Resume carries out the operations of an installation that are not done and have an
-// executor, and stores the values that secrets were waiting for. Every attempt is on
-// record before it is made; an operation whose outcome was lost is tried again under the
-// same idempotency key. It gives all operations as they are now. The error is for the
-// record, and for ctx; that an operation failed is its status.
-func (c Committer) Resume(ctx context.Context, lock adapters.Lock, secrets map[string][]byte) ([]Listed, error) {
-	ns := lock.Namespace()
-	current, err := c.Load(ctx, ns)
-	if err != nil {
-		return nil, err
-	}
+// executor, in the order of recording, and stores the values that secrets were waiting
+// for. Every attempt is on record before it is made; an operation whose outcome was lost
+// is tried again under the same idempotency key. One that its executor knows to have to
+// wait (adapters.Readier) is not tried. current is the installation as it is, as Load or
+// Set.After give it.
+//
+// It gives all operations as they are now. The error is for the record, and for ctx; that
+// an operation failed is its status.
+func (c Committer) Resume(ctx context.Context, lock adapters.Lock, current Current, secrets map[string][]byte) ([]Listed, error) {
 	given := map[string][]byte{}
 	for k, v := range secrets {
 		if canon, why := capability.CanonicalSecret(k); why == "" {
 			given[canon] = v
 		}
 	}
+	waiting := map[string]string{} // what for, by key
 	for _, l := range current.Operations() {
-		if l.Status == adapters.Done || ctx.Err() != nil {
-			continue
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
 		executor := c.Executors[l.Kind]
 		if v, ok := given[l.Target]; ok && l.Kind == adapters.SecretValue {
 			executor = value{l.Target, v}
 		}
-		if executor == nil {
+		if executor == nil || l.Status == adapters.Done {
 			continue
 		}
-		if err := c.carryOut(ctx, lock, l, executor); err != nil {
+		if r, ok := executor.(adapters.Readier); ok {
+			if err := r.Ready(l.Operation); err != nil {
+				waiting[l.Key] = hostile.Escape(err.Error(), maxDetail)
+				continue
+			}
+		}
+		var err error
+		if current, err = c.carryOut(ctx, lock, current, l, executor); err != nil {
 			return nil, err
 		}
 	}
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	list := current.Operations()
+	for i := range list {
+		if why, ok := waiting[list[i].Key]; ok {
+			list[i].Detail = why
+		}
 	}
-	if current, err = c.Load(ctx, ns); err != nil {
-		return nil, err
-	}
-	return current.Operations(), nil
+	return list, nil
 }
 
 // value carries out the operation of a secret whose value is there now.
@@ -69,21 +78,23 @@ func (v value) Execute(context.Context, adapters.Namespace, adapters.Operation) 
 	return adapters.Outcome{Detail: "the value was given", Secrets: map[string][]byte{v.key: v.bytes}}, nil
 }
 
-func (c Committer) carryOut(ctx context.Context, lock adapters.Lock, l Listed, executor adapters.Executor) error {
+// carryOut gives the installation as it is afterwards.
+func (c Committer) carryOut(ctx context.Context, lock adapters.Lock, current Current, l Listed, executor adapters.Executor) (Current, error) {
 	ns := lock.Namespace()
 	now := c.now()
 	op := l.Operation
 	op.Attempts++
 	op.AttemptedAt = &now
-	attempt := adapters.Change{Key: l.Key, Value: adapters.Value{Bytes: encode(op), Secret: l.secret}}
+	attempt := adapters.Value{Bytes: encode(op), Secret: l.secret}
 	err := c.Record.Commit(ctx, lock, adapters.Write{Values: []adapters.Part{{Kind: adapters.Operations, Batch: adapters.Batch{
-		ID: op.ID, Token: lock.Token(), Changes: []adapters.Change{attempt}}}}})
+		ID: op.ID, Token: lock.Token(), Changes: []adapters.Change{{Key: l.Key, Value: attempt}}}}}})
 	if err != nil {
-		return err
+		return current, err
 	}
+	current = current.with(adapters.Operations, l.Key, &attempt)
 	out, err := executor.Execute(ctx, ns, op)
-	if ctx.Err() != nil {
-		return context.Cause(ctx) // whether it was done, its executor knows by the key
+	if err != nil && ctx.Err() != nil {
+		return current, context.Cause(ctx) // whether it was done, its executor knows by the key
 	}
 	switch {
 	case err == nil:
@@ -95,32 +106,67 @@ func (c Committer) carryOut(ctx context.Context, lock adapters.Lock, l Listed, e
 	default:
 		op.Status, op.Detail = adapters.Failed, hostile.Escape(err.Error(), maxDetail)
 	}
-	current, err := c.Load(ctx, ns)
+	// What was done is recorded, whoever gives up now.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	set := outcome(current, l, op, out)
+	install, err := c.Commit(ctx, lock, set)
 	if err != nil {
-		return err
+		return current, err
 	}
-	_, err = c.Commit(ctx, lock, outcome(current, l, op, out))
-	return err
+	return set.After(install), nil
+}
+
+// After is the installation after a commit that gave install.
+func (s *Set) After(install adapters.Install) Current {
+	c := s.current
+	for _, ch := range s.Changes {
+		c = c.with(ch.Kind, ch.Key, ch.After)
+	}
+	c.Install = &install
+	return c
+}
+
+// with gives the installation with one value set, or taken away.
+func (c Current) with(kind adapters.Kind, key string, v *adapters.Value) Current {
+	c.Values = maps.Clone(c.Values)
+	of := maps.Clone(c.Values[kind])
+	if of == nil {
+		of = map[string]adapters.Value{}
+	}
+	if v == nil {
+		delete(of, key)
+	} else {
+		of[key] = *v
+	}
+	c.Values[kind] = of
+	return c
 }
 
 // outcome is the set that records how an operation ended, with the secrets that it gave.
+// One that is removed takes none: nobody would take them away again.
 func outcome(current Current, l Listed, op adapters.Operation, out adapters.Outcome) *Set {
-	b := builder{current: current, want: map[place]*adapters.Value{}, entry: entryOperation}
+	b := builder{current: current, want: map[place]*adapters.Value{}, entry: entryOperation, out: engine.Outcome{Scrubber: plan.NewScrubber()}}
+	if op.Status == adapters.Done && current.Installed() {
+		for _, k := range sorted(out.Secrets) {
+			for _, key := range secretKeys(current, op, k) {
+				canon, why := capability.CanonicalSecret(key)
+				if why != "" || len(out.Secrets[k]) > adapters.MaxValue {
+					op.Detail = hostile.Clip(op.Detail+"; a secret that it gave cannot be stored", maxDetail)
+					continue
+				}
+				b.want[place{adapters.Secrets, canon}] = &adapters.Value{Bytes: out.Secrets[k], Secret: true}
+			}
+		}
+	}
 	b.want[place{adapters.Operations, l.Key}] = &adapters.Value{Bytes: encode(op), Secret: l.secret}
 	if op.Status == adapters.Done && (op.Verb == verbDelete || op.Kind == adapters.SecretValue) {
 		b.want[place{adapters.Operations, l.Key}] = nil
 	}
-	if op.Status == adapters.Done {
-		for _, k := range sorted(out.Secrets) {
-			for _, key := range secretKeys(current, op, k) {
-				b.want[place{adapters.Secrets, key}] = &adapters.Value{Bytes: out.Secrets[k], Secret: true}
-			}
-		}
-	}
 	s := &Set{Namespace: current.Namespace, Entry: entryOperation, current: current, Plan: encode(plan.New()), Walls: []byte("null"), original: map[place]bool{}}
 	if i := current.Install; i != nil {
 		s.Plan, s.PlanDigest, s.StateDigest = i.Plan, i.PlanDigest, i.StateDigest
-		s.Origin = adapters.Origin{Entry: string(entryOperation), PackID: i.Pack.ID, PackVersion: i.Pack.Version, PackDigest: i.Pack.Digest}
+		s.Origin = adapters.Origin{Entry: string(entryOperation), PackID: i.Pack.ID, PackVersion: i.Pack.Version, PackDigest: i.Pack.Digest, Unverified: i.Pack.Unverified}
 		s.keepsStatus = i.Status
 	}
 	s.take(b.want)
@@ -141,9 +187,4 @@ func secretKeys(current Current, op adapters.Operation, key string) []string {
 		keys = append(keys, key)
 	}
 	return keys
-}
-
-// Waiting gives the operations that are not done.
-func Waiting(list []Listed) []Listed {
-	return slices.DeleteFunc(slices.Clone(list), func(l Listed) bool { return l.Status == adapters.Done })
 }

@@ -3,6 +3,7 @@ package commit
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/greentic-ai/greentic-provision/adapters"
@@ -11,7 +12,7 @@ import (
 )
 
 // Difference is one key that a commit changes, for people and for the audit log. Before
-// and After are null where there is no value, and where it is secret or long.
+// and After are left out where there is no value, and where it is secret or long.
 type Difference struct {
 	Kind   adapters.Kind   `json:"kind"`
 	Key    string          `json:"key"`
@@ -35,6 +36,9 @@ const maxShown = 4 << 10
 func (s *Set) Differences() []Difference {
 	list := []Difference{}
 	for _, c := range s.Changes {
+		if c.Kind == adapters.Hidden {
+			continue
+		}
 		d := Difference{Kind: c.Kind, Key: c.Key, What: Changed}
 		switch {
 		case c.Before == nil:
@@ -43,7 +47,7 @@ func (s *Set) Differences() []Difference {
 			d.What = Gone
 		}
 		for _, v := range []*adapters.Value{c.Before, c.After} {
-			d.Secret = d.Secret || v != nil && v.Secret || c.Kind == adapters.Secrets || c.Kind == adapters.State
+			d.Secret = d.Secret || v != nil && v.Secret || secretAnyway(c.Kind)
 		}
 		if !d.Secret {
 			d.Before, d.After = shown(c.Before), shown(c.After)
@@ -60,9 +64,6 @@ func shown(v *adapters.Value) json.RawMessage {
 	return v.Bytes
 }
 
-// Empty says that the set changes nothing.
-func (s *Set) Empty() bool { return len(s.Changes) == 0 && !s.removes }
-
 // Reviewed is what a reviewer agreed to: the parts of a result that must come out again.
 type Reviewed struct {
 	Digest string          `json:"digest"`
@@ -71,7 +72,8 @@ type Reviewed struct {
 		Digest string `json:"digest"`
 		Entry  string `json:"entry"`
 	} `json:"pack"`
-	Inputs *engine.InputsIdentity `json:"inputs"`
+	Inputs  *engine.InputsIdentity `json:"inputs"`
+	Effects []plan.Effect          `json:"effects"`
 }
 
 // ParseReviewed reads the file that a dry run wrote with --json --output.
@@ -124,7 +126,7 @@ func (r Reviewed) Matches(res *engine.Result) error {
 	switch {
 	case was.State.Digest != is.State.Digest:
 		diffs = append(diffs, "what exists has changed since (or the plan was made without --store)")
-	case was.State.Revision != is.State.Revision && was.State.Revision != 0:
+	case was.State.Revision != is.State.Revision:
 		diffs = append(diffs, fmt.Sprintf("the installation was at revision %d and is at %d", was.State.Revision, is.State.Revision))
 	}
 	if r.Digest != res.Digest {
@@ -133,10 +135,29 @@ func (r Reviewed) Matches(res *engine.Result) error {
 		diffs = append(diffs, fmt.Sprintf("the plan's digest was %s and is %s", r.Digest, res.Digest))
 		diffs = append(diffs, comparePlans(p, res.Plan)...)
 	}
+	if was, is := stateWrites(r.Effects), stateWrites(res.Effects); !slices.Equal(was, is) {
+		diffs = append(diffs, fmt.Sprintf("the keys of the state store that the run writes were %q and are %q", was, is))
+	}
 	if len(diffs) > 0 {
 		return &MismatchError{diffs}
 	}
 	return nil
+}
+
+// WritesState says that a run writes to the state store, of which the digest of its plan
+// says nothing.
+func WritesState(res *engine.Result) bool { return len(stateWrites(res.Effects)) > 0 }
+
+// stateWrites gives the blobs that a run writes or deletes, each once, in order.
+func stateWrites(effects []plan.Effect) []string {
+	var list []string
+	for _, e := range effects {
+		if strings.HasPrefix(e.Target, plan.TargetState) {
+			list = append(list, e.Op+" "+e.Target)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 func orNone(s string) string {

@@ -60,8 +60,11 @@ type Wanted struct {
 	// LeaveMissing lets secrets without a value wait as operations, instead of refusing
 	// the plan for them.
 	LeaveMissing bool
-	// Keys is the policy of capability.Config.
-	Keys []string
+	// Grants, Keys and Own are those of capability.Config: what a plan asks for is held
+	// against them like what a host call asks for.
+	Grants []string
+	Keys   []string
+	Own    []string
 }
 
 // New makes the Set of a run that ended well: what differs between current and what
@@ -78,6 +81,8 @@ func New(res *engine.Result, out engine.Outcome, current Current, want Wanted) (
 	b.state()
 	b.operations()
 	b.messages()
+	b.bounds()
+	b.keepHidden()
 	if plan.HasErrors(b.found) {
 		return nil, b.found
 	}
@@ -92,11 +97,36 @@ type builder struct {
 	entry   pack.Entry
 	want    map[place]*adapters.Value // nil: no value
 	found   []plan.Diagnostic
+	hidden  map[string]bool // secrets that stand in values of other kinds
+	unnamed int             // operations whose names cannot be keys
+	order   uint64          // of the last operation that was recorded
 }
 
 func (b *builder) refuse(code, target, what, hint string) {
 	target = b.out.Scrubber.Target(target)
 	b.found = append(b.found, plan.Diagnostic{Severity: plan.Error, Code: code, Path: target, Message: target + " " + what, Hint: hint, Own: true})
+}
+
+// granted says whether the pack may ask for a part at all.
+func (b *builder) granted(grant, target string) bool {
+	grants := b.wanted.Grants
+	if grants == nil {
+		grants = capability.Grants()
+	}
+	if slices.Contains(grants, grant) {
+		return true
+	}
+	b.refuse("NOT_GRANTED", target, "is a part of the plan that needs the capability "+grant+", which the pack is not granted", "add it to --grant, or to the pack's grants in the file of --policy")
+	return false
+}
+
+// own gives a key without the name of this installation.
+func (b *builder) own(target, key string) (string, bool) {
+	k, ok := capability.OwnKey(b.wanted.Own, key)
+	if !ok {
+		b.refuse("KEY_NOT_ALLOWED", target, "names an installation that is not this one", "report it to the pack's author")
+	}
+	return k, ok
 }
 
 // named checks a key or id that will stand in the store as it is.
@@ -126,7 +156,52 @@ func (b *builder) put(kind adapters.Kind, key string, v *adapters.Value, target 
 
 // value is a JSON value to be stored, sealed if it holds a secret of the run.
 func (b *builder) value(v json.RawMessage) *adapters.Value {
-	return &adapters.Value{Bytes: v, Secret: !bytes.Equal(b.out.Scrubber.ScrubJSON(v), v)}
+	secret := !bytes.Equal(b.out.Scrubber.ScrubJSON(v), v)
+	if secret {
+		b.remember(plan.Values(v)...)
+	}
+	return &adapters.Value{Bytes: v, Secret: secret}
+}
+
+// remember notes which secrets stand in texts that are stored elsewhere than among the
+// secrets, for the runs to come.
+func (b *builder) remember(texts ...string) {
+	if b.hidden == nil {
+		b.hidden = map[string]bool{}
+	}
+	for _, v := range b.out.Scrubber.Within(texts...) {
+		b.hidden[v] = true
+	}
+}
+
+// What is remembered at most: beyond it the oldest are forgotten.
+const (
+	maxHidden      = 1000
+	maxHiddenBytes = 256 << 10
+)
+
+// keepHidden adds what was remembered to what was before.
+func (b *builder) keepHidden() {
+	if len(b.hidden) == 0 {
+		return
+	}
+	var texts []string
+	if v, ok := b.current.Values[adapters.Hidden][hiddenTexts]; ok {
+		_ = json.Unmarshal(v.Bytes, &texts) // ours; one that cannot be read is none
+	}
+	for _, t := range slices.Sorted(maps.Keys(b.hidden)) {
+		if !slices.Contains(texts, t) {
+			texts = append(texts, t)
+		}
+	}
+	size := 0
+	for _, t := range texts {
+		size += len(t)
+	}
+	for len(texts) > maxHidden || size > maxHiddenBytes {
+		size, texts = size-len(texts[0]), texts[1:]
+	}
+	b.want[place{adapters.Hidden, hiddenTexts}] = &adapters.Value{Bytes: encode(texts), Secret: true}
 }
 
 // config: a member of config_patch replaces the one that is there, whole, and null takes
@@ -134,7 +209,8 @@ func (b *builder) value(v json.RawMessage) *adapters.Value {
 func (b *builder) config() {
 	for _, k := range slices.Sorted(maps.Keys(b.out.Plan.ConfigPatch)) {
 		target := plan.TargetConfig + k
-		if !b.named(target, k, capability.AllowsKey) {
+		key, ok := b.own(target, k)
+		if !ok || !b.granted(capability.GrantConfig, target) || !b.named(target, key, capability.AllowsKey) {
 			continue
 		}
 		v, err := plan.Canonical(b.out.Plan.ConfigPatch[k])
@@ -143,9 +219,9 @@ func (b *builder) config() {
 			continue
 		}
 		if string(v) == "null" {
-			b.put(adapters.Config, k, nil, target)
+			b.put(adapters.Config, key, nil, target)
 		} else {
-			b.put(adapters.Config, k, b.value(v), target)
+			b.put(adapters.Config, key, b.value(v), target)
 		}
 	}
 }
@@ -162,13 +238,17 @@ func (b *builder) secrets() {
 	answered := answeredSecrets(b.wanted.Answers)
 	set := map[string]string{} // spelling, by canonical name
 	for _, k := range slices.Sorted(maps.Keys(patch.Set)) {
-		canon, why := capability.CanonicalSecret(k)
 		target := plan.TargetSecretSet + k
+		key, own := b.own(target, k)
+		if !own || !b.granted(capability.GrantSecrets, target) {
+			continue
+		}
+		canon, why := capability.CanonicalSecret(key)
 		if why != "" {
 			b.refuse("PLAN_KEY_UNUSABLE", target, "cannot be stored: "+why, "report it to the pack's author")
 			continue
 		}
-		if !b.named(target, k, capability.AllowsSecret) {
+		if !b.named(target, key, capability.AllowsSecret) {
 			continue
 		}
 		v, ok := given[canon]
@@ -187,28 +267,34 @@ func (b *builder) secrets() {
 		switch {
 		case ok:
 			b.put(adapters.Secrets, canon, &adapters.Value{Bytes: v, Secret: true}, target)
+			b.dropOperation(opKey(adapters.SecretValue, canon))
 		case exists: // it is set already, to what the pack only announces
+			b.dropOperation(opKey(adapters.SecretValue, canon))
 		case b.wanted.LeaveMissing:
-			b.operation(adapters.Operation{Kind: adapters.SecretValue, Verb: "set", Target: canon}, target)
+			b.operation(adapters.Operation{Kind: adapters.SecretValue, Verb: "set", Target: canon}, canon, target)
 		default:
 			b.refuse("SECRET_VALUE_MISSING", target, "is a secret that the pack announces and nobody gave a value for",
 				"give it with --secrets FILE, a JSON object of names and values that the pack does not see, or let it wait with --leave-missing-secrets")
 		}
 	}
 	for _, k := range patch.Delete {
-		canon, why := capability.CanonicalSecret(k)
 		target := plan.TargetSecretDelete + k
+		key, own := b.own(target, k)
+		if !own || !b.granted(capability.GrantSecrets, target) {
+			continue
+		}
+		canon, why := capability.CanonicalSecret(key)
 		switch {
 		case why != "":
 			b.refuse("PLAN_KEY_UNUSABLE", target, "cannot be deleted: "+why, "report it to the pack's author")
 		case set[canon] != "":
 			b.refuse("PLAN_CONTRADICTS", target, "is a secret that the plan sets as well", "report it to the pack's author")
-		case b.named(target, k, capability.AllowsSecret):
+		case b.named(target, key, capability.AllowsSecret):
 			b.put(adapters.Secrets, canon, nil, target)
 			b.dropOperation(opKey(adapters.SecretValue, canon))
 		}
 	}
-	for canon := range given {
+	for _, canon := range slices.Sorted(maps.Keys(given)) {
 		if _, used := set[canon]; !used {
 			b.found = append(b.found, plan.Diagnostic{Severity: plan.Warn, Code: "SECRET_NOT_WANTED", Own: true,
 				Message: "--secrets gives a value for a secret that the plan does not set", Path: canon, Hint: "the plan's secrets_patch.set lists those that it does"})
@@ -237,10 +323,11 @@ func answeredSecrets(answers json.RawMessage) map[string][]byte {
 func (b *builder) state() {
 	for _, k := range slices.Sorted(maps.Keys(b.out.State)) {
 		target := plan.TargetState + k
-		if !b.named(target, k, capability.AllowsKey) {
+		if !b.granted(capability.GrantState, target) || !b.named(target, k, capability.AllowsKey) {
 			continue
 		}
 		if v := b.out.State[k]; v != nil {
+			b.remember(string(v))
 			b.put(adapters.State, k, &adapters.Value{Bytes: v, Secret: true}, target)
 		} else {
 			b.put(adapters.State, k, nil, target)
@@ -259,6 +346,38 @@ func (b *builder) messages() {
 		target := b.out.Scrubber.Target(e.Target)
 		b.found = append(b.found, plan.Diagnostic{Severity: plan.Warn, Code: "MESSAGE_NOT_SENT", Path: target, Own: true,
 			Message: fmt.Sprintf("the %s step sends a message, and applying sends none", e.Step), Hint: "what the provider has to say, it says when it runs"})
+	}
+}
+
+// MaxVisible bounds the configuration and subscriptions of an installation, in bytes:
+// every later run is given them, in a request of limited size.
+const MaxVisible = 512 << 10
+
+// bounds looks at the installation as it would be.
+func (b *builder) bounds() {
+	after := func(kind adapters.Kind) (n, size int) {
+		for k, v := range b.current.Values[kind] {
+			if _, changes := b.want[place{kind, k}]; !changes {
+				n, size = n+1, size+len(k)+len(v.Bytes)
+			}
+		}
+		for p, v := range b.want {
+			if p.kind == kind && v != nil {
+				n, size = n+1, size+len(p.key)+len(v.Bytes)
+			}
+		}
+		return n, size
+	}
+	_, config := after(adapters.Config)
+	_, subscriptions := after(adapters.Subscriptions)
+	operations, _ := after(adapters.Operations)
+	if size := config + subscriptions; size > MaxVisible {
+		b.found = append(b.found, plan.Diagnostic{Severity: plan.Error, Code: "PLAN_TOO_LARGE", Own: true,
+			Message: fmt.Sprintf("the installation would have %d bytes of configuration and subscriptions, over the limit of %d", size, MaxVisible), Hint: "report it to the pack's author"})
+	}
+	if operations > MaxOperations {
+		b.found = append(b.found, plan.Diagnostic{Severity: plan.Error, Code: "PLAN_TOO_LARGE", Own: true,
+			Message: fmt.Sprintf("the installation would have %d operations, over the limit of %d", operations, MaxOperations), Hint: "report it to the pack's author"})
 	}
 }
 
@@ -284,7 +403,7 @@ func (s *Set) take(want map[place]*adapters.Value) {
 		}
 	}
 	for _, c := range s.Changes {
-		if p := (place{c.Kind, c.Key}); c.Kind != adapters.Operations && !touched[p] {
+		if p := (place{c.Kind, c.Key}); c.Kind != adapters.Operations && c.Kind != adapters.Hidden && !touched[p] {
 			s.original[p] = true
 		}
 	}
@@ -298,10 +417,15 @@ func (s *Set) change(p place, v *adapters.Value) {
 	}
 	switch {
 	case before == nil && v == nil:
-	case before != nil && v != nil && bytes.Equal(before.Bytes, v.Bytes):
+	case before != nil && v != nil && bytes.Equal(before.Bytes, v.Bytes) && (before.Secret || !v.Secret || secretAnyway(p.kind)):
 	default:
 		s.Changes = append(s.Changes, Change{Kind: p.kind, Key: p.key, Before: before, After: v})
 	}
+}
+
+// secretAnyway says that a kind's values are sealed whatever they say of themselves.
+func secretAnyway(kind adapters.Kind) bool {
+	return kind == adapters.Secrets || kind == adapters.State || kind == adapters.Hidden
 }
 
 func (s *Set) sort() {
@@ -314,7 +438,7 @@ func (s *Set) sort() {
 }
 
 func origin(res *engine.Result) adapters.Origin {
-	o := adapters.Origin{Entry: string(res.Pack.Entry), PackID: res.Pack.ID, PackVersion: res.Pack.Version, PackDigest: res.Pack.Digest}
+	o := adapters.Origin{Entry: string(res.Pack.Entry), PackID: res.Pack.ID, PackVersion: res.Pack.Version, PackDigest: res.Pack.Digest, Unverified: res.Pack.Unverified}
 	for _, s := range res.StepResults {
 		if s.Step == plan.Apply && s.Component.SHA256 != "" {
 			o.Component, o.ComponentDigest = s.Component.Path, "sha256:"+s.Component.SHA256

@@ -37,6 +37,7 @@ type interview struct {
 	messages   qa.Bundle
 	answers    json.RawMessage // the operator's, flat and typed, with defaults
 	current    json.RawMessage
+	stored     map[string]bool // fields of current that are stored secrets
 	accepted   json.RawMessage // what the component made of the answers, as a response
 	effects    []hostRecord    // and what it did through the host meanwhile
 	changes    changes
@@ -343,7 +344,8 @@ func (q *interview) learnSecrets() {
 }
 
 // currentConfig is the configuration that exists, with its secrets: a component
-// that updates its own configuration gets it whole. null without a state.
+// that updates its own configuration gets all of it that it may know. null without a
+// state.
 func (q *interview) currentConfig() json.RawMessage {
 	state, _ := plan.Tree(q.Inputs.ExistingState).(map[string]any)
 	config, _ := state["config"].(map[string]any)
@@ -354,8 +356,10 @@ func (q *interview) currentConfig() json.RawMessage {
 	if current == nil {
 		current = map[string]any{}
 	}
+	q.stored = map[string]bool{}
 	for k, v := range q.Secrets {
 		current[q.classifier.Field(k)] = v
+		q.stored[q.classifier.Field(k)] = true
 	}
 	return raw(current)
 }
@@ -433,7 +437,7 @@ func (q *interview) result(ctx context.Context, st *stage) (json.RawMessage, err
 	}
 	_, ingress := q.Blueprint.Extensions[extensionIngress]
 	return result.Response(qa.Circumstances{
-		Mode: q.mode, Current: q.current, Provider: q.Inputs.ProviderID, Tenant: q.Inputs.Tenant,
+		Mode: q.mode, Current: q.current, Stored: q.stored, Provider: q.Inputs.ProviderID, Tenant: q.Inputs.Tenant,
 		PublicBaseURL: q.Inputs.PublicBaseURL, Ingress: ingress, Classifier: q.classifier, Messages: q.messages,
 	})
 }

@@ -322,6 +322,20 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
+// TestStoredStateIsNotClassified: the pack's word on what is secret is for answers, and
+// for a state that no store vouches for.
+func TestStoredStateIsNotClassified(t *testing.T) {
+	for revision, want := range map[uint64]string{0: `"at [redacted]"`, 2: `"at pier-seven"`} {
+		res, _ := runHarbour(t, harbour{contract.ActApplyAnswers: `{"ok": true, "config": {"said": "at pier-seven"}}`}, func(cfg *Config, _ *script) {
+			cfg.Blueprint.Entry, cfg.Blueprint.Extensions, cfg.Revision = pack.EntryUpdate, nil, revision
+			cfg.Inputs.ExistingState = json.RawMessage(`{"config": {"gate": "pier-seven"}}`)
+		})
+		if got := string(res.Plan.ConfigPatch["said"]); got != want {
+			t.Errorf("at revision %d, the plan has %s, want %s", revision, got, want)
+		}
+	}
+}
+
 // TestStateIsSecretToo: a component that is given the current configuration may say
 // it again.
 func TestStateIsSecretToo(t *testing.T) {

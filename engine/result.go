@@ -46,21 +46,28 @@ type Result struct {
 }
 
 // Outcome is what a run wants done, with its secrets: what a commit needs and nobody
-// may see. It is in memory only.
+// may see. It is in memory only and must not be changed. What a failed step asked for
+// is not in it.
 type Outcome struct {
-	Plan    plan.Plan // not scrubbed
+	// Plan and Effects are those of the Result before scrubbing: with secrets where
+	// steps put them, and texts that are not bounded. Secrets, not Plan, has the values of
+	// secrets_patch.
+	Plan    plan.Plan
 	Effects []plan.Effect
-	// Secrets are the values of secrets_patch.set, by key as it stands there. One
-	// that a step only announced has none.
+	// Secrets are the last values of what is in secrets_patch.set, by key as it stands
+	// there. A key that a step only announced has none, and one that another step
+	// deletes has its value all the same; effects tell which came last.
 	Secrets map[string][]byte
-	// State are the blobs of the state store that steps wrote, nil where deleted.
+	// State are the last values of the blobs of the state store that steps wrote, by key:
+	// nil where it was deleted, empty where nothing was written into it.
 	State map[string][]byte
-	// Scrubber knows every secret of the run.
+	// Scrubber knows every secret of the run: what exists, answers, what steps read,
+	// wrote and declared.
 	Scrubber *plan.Scrubber
 }
 
-// Outcome gives what the run wants done. It means something only where the result's
-// exit code is 0.
+// Outcome gives what the run wants done: all of it where the result's exit code is 0,
+// else no more than the part until the run ended, which must not be committed.
 func (r *Result) Outcome() Outcome { return r.outcome }
 
 // PackIdentity says which pack ran.
@@ -88,8 +95,8 @@ type InputsIdentity struct {
 }
 
 // StateRef says against which state a plan was made. Digest is "sha256:" and the
-// hexadecimal sha256 of the existing state's canonical JSON as guests see it, secrets
-// by name only, without what is known to be secret in its configuration. Revision is
+// hexadecimal sha256 of the existing state's canonical JSON as this run's guests are told
+// it, secrets by name only, without what is known to be secret in its configuration. Revision is
 // that of the installation in a store; 0 where nothing is installed, or where the
 // state came from a file.
 type StateRef struct {

@@ -30,7 +30,9 @@ type Config struct {
 	// same gives the same; what is applied has real randomness, or whoever knows pack and
 	// inputs would know the secrets that it makes.
 	Applies bool
-	// Revision is that of the installation whose state the inputs hold.
+	// Revision is that of the installation whose state the inputs hold, 0 where the
+	// state is not a store's. A store knows which of its values are secret, and Host with
+	// it: only the state of others is searched for values that sound secret.
 	Revision uint64
 	// Via, when not empty, is the way to run the pack; else the first that is
 	// possible is taken (Choose).
@@ -38,7 +40,8 @@ type Config struct {
 	// Contract, when not empty, is the only guest contract to drive components by.
 	Contract string
 	// Secrets are the values of secrets that exist, by name, for a component that
-	// updates its own configuration (way "qa"). Host knows them too.
+	// updates its own configuration (way "qa"): those that the guest may be told. Host
+	// knows them too.
 	Secrets map[string]string
 	// Mode is the mode in which questions are asked; "" means that of the entry:
 	// setup, update or remove.
@@ -113,7 +116,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	r := &run{
 		Config:    cfg,
 		outcome:   Outcome{Secrets: map[string][]byte{}, State: map[string][]byte{}},
-		operators: slices.Concat(cfg.Host.Secrets(), plan.SecretValues(in.Answers), plan.SecretValues(in.ExistingState)),
+		operators: cfg.Host.Secrets(),
 		result: &Result{
 			Plan:    plan.New(),
 			Mode:    modeOfRun(cfg.Applies),
@@ -131,6 +134,9 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 			Effects:     []plan.Effect{},
 			answers:     in.Answers,
 		},
+	}
+	for _, doc := range r.unclassified() {
+		r.operators = append(r.operators, plan.SecretValues(doc)...)
 	}
 	for _, d := range bp.Findings {
 		r.report(d) // what the pack says of itself can know no secret
@@ -192,11 +198,22 @@ func (r *run) scrubber() *plan.Scrubber {
 	return r.made
 }
 
+// unclassified gives the inputs of which nobody has said yet what in them is secret:
+// the answers, and a state that is not a store's. In a store's, the name of a value
+// says nothing: "auth_token_secret" may hold the name of a secret, was shown in the
+// plan that stored it, and has to be shown in the next.
+func (r *run) unclassified() []json.RawMessage {
+	if r.Revision > 0 {
+		return []json.RawMessage{r.Inputs.Answers}
+	}
+	return []json.RawMessage{r.Inputs.Answers, r.Inputs.ExistingState}
+}
+
 // learn makes what the operator gave known as secret where the pack says that it
 // is, wherever it stands in answers and state. The rule of names, and the section
 // secrets, count without a pack's word.
 func (r *run) learn(c *qa.Classifier) {
-	for _, doc := range []json.RawMessage{r.Inputs.Answers, r.Inputs.ExistingState} {
+	for _, doc := range r.unclassified() {
 		r.operators = append(r.operators, secretsIn(plan.Tree(doc), "", c)...)
 	}
 }

@@ -729,6 +729,55 @@ func TestHidden(t *testing.T) {
 	}
 }
 
+// TestStoredStateIsNotGuessedAt: what is secret in the state of a store is for the store
+// to say, by way of Host. A name counts where nobody said anything.
+func TestStoredStateIsNotGuessedAt(t *testing.T) {
+	for _, tc := range []struct {
+		revision uint64
+		secrets  []string
+		value    string
+		warned   bool
+	}{
+		{0, nil, `"[redacted]"`, true},
+		{3, nil, `"BOT_TOKEN"`, false},
+		{3, []string{"BOT_TOKEN"}, `"[redacted]"`, true},
+	} {
+		s := newScript()
+		s.secrets = tc.secrets
+		s.replies[plan.Apply] = ok(`{"plan": {"config_patch": {"auth_token_secret": "BOT_TOKEN"}}}`)
+		cfg := config(s)
+		cfg.Revision = tc.revision
+		cfg.Inputs.ExistingState = json.RawMessage(`{"config": {"auth_token_secret": "BOT_TOKEN"}, "secrets": {}, "subscriptions": []}`)
+		res, err := Run(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		warned := slices.ContainsFunc(res.Diagnostics, func(d plan.Diagnostic) bool { return d.Code == "PLAN_VALUE_REDACTED" })
+		if got := string(res.Plan.ConfigPatch["auth_token_secret"]); got != tc.value || warned != tc.warned {
+			t.Errorf("revision %d, secrets %q: the plan has %s, diagnostics %v", tc.revision, tc.secrets, got, res.Diagnostics)
+		}
+	}
+}
+
+// TestTextsInSecretsAreSecrets: what is copied out of a secret that is JSON is hidden,
+// whoever gave it, also where the step failed.
+func TestTextsInSecretsAreSecrets(t *testing.T) {
+	s := newScript()
+	s.replies[plan.Collect] = ok(`{"plan": {"notes": ["uses private-of-answers"]}}`)
+	s.replies[plan.Apply] = ok(`{"ok": false, "message": "cannot use private-of-guest",
+		"plan": {"secrets_patch": {"set": {"K": {"redacted": false, "value": "{\"private_key\": \"private-of-guest\"}"}}}}}`)
+	cfg := config(s)
+	cfg.Inputs.Answers = json.RawMessage(`{"secrets": {"SA": "{\"private_key\": \"private-of-answers\"}"}}`)
+	res, err := Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := plan.Canonical(res)
+	if err != nil || strings.Contains(string(b), "private-of") || !strings.Contains(string(b), "uses [redacted]") || !strings.Contains(string(b), "cannot use [redacted]") {
+		t.Errorf("%s, %v", b, err)
+	}
+}
+
 // TestMerged: the host learns what successful steps returned.
 func TestMerged(t *testing.T) {
 	s := newScript()

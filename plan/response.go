@@ -36,11 +36,13 @@ type Response struct {
 	Misspelt []string `json:"-"`
 }
 
-// SecretValues gives the values of Secrets, in the order of their names.
+// SecretValues gives the values of Secrets, in the order of their names, each with the
+// texts in it (TextsWithin).
 func (r Response) SecretValues() []string {
 	var vs []string
 	for _, k := range slices.Sorted(maps.Keys(r.Secrets)) {
 		vs = append(vs, r.Secrets[k])
+		vs = append(vs, TextsWithin(r.Secrets[k])...)
 	}
 	return vs
 }

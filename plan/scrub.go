@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"index/suffixarray"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -52,17 +53,18 @@ const (
 //
 // A Scrubber is immutable and safe for concurrent use.
 type Scrubber struct {
-	plain *index
-	hex   *index          // lower case
-	whole map[string]bool // short values
+	plain  *index
+	hex    *index          // lower case
+	whole  map[string]bool // short values
+	values []string        // all, each once
 }
 
 // NewScrubber makes a Scrubber for values. Left out are empty ones and those that
 // Withheld itself contains: taking these out would put them back.
 func NewScrubber(values ...string) *Scrubber {
-	s := &Scrubber{whole: map[string]bool{}}
+	s := &Scrubber{whole: map[string]bool{}, values: distinct(values)}
 	plain, hexed := needles{}, needles{}
-	for _, v := range distinct(values) {
+	for _, v := range s.values {
 		if len(v) < minScrub {
 			s.whole[v] = true
 			continue
@@ -142,6 +144,39 @@ func base64Middles(v string) []string {
 		list = append(list, base64.RawStdEncoding.EncodeToString(groups), base64.RawURLEncoding.EncodeToString(groups))
 	}
 	return list
+}
+
+// Within gives the values that stand in one of texts as they are, each once, in the
+// order in which NewScrubber was given them; those of fewer than 4 bytes where they are
+// a whole text. Trimmed values and the lines of longer ones are values of their own.
+// Encoded values are not found: this is for remembering what to look for, and a
+// Scrubber that is given a value knows its encodings.
+func (s *Scrubber) Within(texts ...string) []string {
+	// The separator is no UTF-8. A value that has it may match where none of the texts
+	// has all of it.
+	const separator = "\xff"
+	joined := strings.Join(texts, separator)
+	places := suffixarray.New([]byte(joined))
+	whole := map[string]bool{}
+	for _, t := range texts {
+		whole[t] = len(t) < minScrub
+	}
+	var found []string
+	for _, v := range s.values {
+		if len(v) < minScrub {
+			if whole[v] {
+				found = append(found, v)
+			}
+			continue
+		}
+		if len(places.Lookup([]byte(v), 1)) == 0 {
+			continue
+		}
+		if !strings.Contains(v, separator) || slices.ContainsFunc(texts, func(t string) bool { return strings.Contains(t, v) }) {
+			found = append(found, v)
+		}
+	}
+	return found
 }
 
 // Scrub gives text without secrets.

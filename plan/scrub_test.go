@@ -255,6 +255,81 @@ func TestScrubFindsWhatASearchFinds(t *testing.T) {
 	})
 }
 
+// TestWithin: what Within gives is what stands in the texts as it is.
+func TestWithin(t *testing.T) {
+	pem := "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG\n-----END KEY-----\n"
+	s := NewScrubber("hunter2", "", "absent", "pin", "hunter2", " spaced out ", pem, "redacted", "b\xffc-", "9e9e")
+	for _, c := range []struct {
+		texts []string
+		want  []string
+	}{
+		{nil, nil},
+		{[]string{""}, nil},
+		{[]string{"a hunter2 b", "hunter2"}, []string{"hunter2"}},
+		{[]string{"aHVudGVyMg==", "68756e74657232"}, nil}, // encoded
+		{[]string{"spin", "pinned"}, nil},
+		{[]string{"pin", "x9e9e", "hunter2"}, []string{"hunter2", "pin", "9e9e"}}, // in their order
+		{[]string{"key=MIIEvQIBADANBgkqhkiG;"}, []string{"MIIEvQIBADANBgkqhkiG"}},
+		{[]string{"so spaced out"}, []string{"spaced out"}},
+		{[]string{"hun", "ter2"}, nil},
+		{[]string{"ab", "c-"}, nil}, // the separator of texts is no text
+		{[]string{"ab\xffc-"}, []string{"b\xffc-"}},
+		{[]string{"[redacted]"}, nil},
+	} {
+		if got := s.Within(c.texts...); !slices.Equal(got, c.want) {
+			t.Errorf("%q: got %q, want %q", c.texts, got, c.want)
+		}
+	}
+	if got := NewScrubber().Within("x"); got != nil {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestWithinFindsWhatASearchFinds compares it with a search for each value in each text.
+func TestWithinFindsWhatASearchFinds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		of := func(least, most int) *rapid.Generator[string] {
+			return rapid.StringOfN(rapid.RuneFrom([]rune("ab")), least, most, -1)
+		}
+		values := rapid.SliceOfNDistinct(of(1, 8), 0, 8, func(s string) string { return s }).Draw(t, "values")
+		texts := rapid.SliceOfN(of(0, 20), 0, 4).Draw(t, "texts")
+		var want []string
+		for _, v := range values {
+			if slices.ContainsFunc(texts, func(s string) bool { return s == v || len(v) >= 4 && strings.Contains(s, v) }) && !strings.Contains(Withheld, v) {
+				want = append(want, v)
+			}
+		}
+		if got := NewScrubber(values...).Within(texts...); !slices.Equal(got, want) {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+	})
+}
+
+func TestTextsWithin(t *testing.T) {
+	for in, want := range map[string][]string{
+		"":                     nil,
+		"hunter2-plain":        nil,
+		"12345678":             nil,
+		`{"seven":"7777777"}`:  nil,
+		`{"eight":"88888888"}`: {"88888888"},
+		" \n{\"a\": {\"long-name\": [\"first-one\", 12345678, \"second-one\"]}}": {"first-one", "second-one"},
+		`["first-one", {"n": "second-one"}]`:                                     {"first-one", "second-one"},
+		`"quoted-text"`:                                                          {"quoted-text"},
+		`{"k": "-----BEGIN\nKEY-----"}`:                                          {"-----BEGIN\nKEY-----"},
+		`{"k": "first-one", "k": "second-one"}`:                                  {"first-one", "second-one"},
+		`{"k": "first-one", "cut": "sec`:                                         {"first-one"},
+		`{"json": "{\"k\": \"inner-one\"}"}`:                                     {`{"k": "inner-one"}`, "inner-one"},
+		`{"access_token": "first-one", "token_type": "Bearer", "scope": "Mail.Read Mail.Send", "id_token": "second-one"}`: {"first-one", "second-one"},
+		`{"scope": {"scopes": ["first-one"]}}`: {"first-one"},
+		"{\"k\": \"first\xffone\"}":            {"first\ufffdone"},
+		strings.Repeat("[", 20_000):            nil,
+	} {
+		if got := TextsWithin(in); !slices.Equal(got, want) {
+			t.Errorf("%.80s: got %q, want %q", in, got, want)
+		}
+	}
+}
+
 // TestScrubHostileCost has what a guest could arrange within its limits: many
 // secrets that begin alike, in a response full of their beginnings.
 func TestScrubHostileCost(t *testing.T) {
@@ -280,13 +355,14 @@ func TestSecretValues(t *testing.T) {
 		`{}`:                       nil,
 		`{"region": "eu-central"}`: nil,
 		`{"secrets": {"K": "x", "L": {"deep": ["yy", 5, null, true]}, "M": ""}, "config": {"K": "open"}}`: {"x", "yy", "5"},
-		`{"secrets": ["one", {"a": "two"}]}`:         {"one", "two"},
-		`{"secrets": "one"}`:                         {"one"},
-		`{"secrets": 123456}`:                        {"123456"},
-		`{"token": 1.5e300, "n": 7}`:                 {"1.5e+300", "15" + strings.Repeat("0", 299)},
-		`{"pin": 9007199254740993}`:                  {"9007199254740993", "9007199254740992"},
-		`{"password": "abc"}`:                        {"abc"},
-		`{"bot_token": "12345", "max_tokens": 4096}`: {"12345"},
+		`{"secrets": ["one", {"a": "two"}]}`:                        {"one", "two"},
+		`{"secrets": "one"}`:                                        {"one"},
+		`{"secrets": 123456}`:                                       {"123456"},
+		`{"token": 1.5e300, "n": 7}`:                                {"1.5e+300", "15" + strings.Repeat("0", 299)},
+		`{"pin": 9007199254740993}`:                                 {"9007199254740993", "9007199254740992"},
+		`{"password": "abc"}`:                                       {"abc"},
+		`{"secrets": {"SA": "{\"private_key\": \"private-one\"}"}}`: {`{"private_key": "private-one"}`, "private-one"},
+		`{"bot_token": "12345", "max_tokens": 4096}`:                {"12345"},
 		`{"botToken": "v-one", "Client-Secret": "v-two", "db": {"PASSWORD": {"old": "v-three"}}, "n": "open"}`: {"v-two", "v-one", "v-three"},
 		`{"api_key": "v-one", "privateKey": ["v-two"], "aws.credentials": "v-six", "passphrase": "abc"}`:       {"v-one", "v-six", "abc", "v-two"},
 	} {

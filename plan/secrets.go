@@ -5,12 +5,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // SecretValues gives the values in an object of answers (or of existing state)
 // that are to be kept secret, in the order of the document: every string and
 // number that is, or lies below, the top-level member "secrets" or a member
-// whose name says so (soundsSecret).
+// whose name says so (soundsSecret); of a string that is JSON itself, the texts in it
+// too (TextsWithin).
 //
 // The rule of names is a guess on the safe side: it also hides a "secret_name". A
 // value that must be seen in a plan should not have such a name. doc must have
@@ -28,7 +31,8 @@ func SecretValues(doc json.RawMessage) []string {
 	return values
 }
 
-// Values gives every string and number in a value that Read has let through.
+// Values gives every string and number in a value that Read has let through, and the
+// texts in strings that are JSON themselves (TextsWithin).
 func Values(v json.RawMessage) []string { return appendSecrets(nil, v, true) }
 
 // appendSecrets adds the values below v: all of them, or those below names that
@@ -38,6 +42,7 @@ func appendSecrets(values []string, v json.RawMessage, all bool) []string {
 	case "a string":
 		if s := unquote(v); all && s != "" {
 			values = append(values, s)
+			values = append(values, TextsWithin(s)...)
 		}
 	case "a number":
 		if all {
@@ -62,6 +67,43 @@ func appendSecrets(values []string, v json.RawMessage, all bool) []string {
 		})
 	}
 	return values
+}
+
+// minWithin is the length in bytes from which a text in a secret is a secret of its own.
+// Shorter ones are "Bearer", "RS256", and words that plans are full of.
+const minWithin = 8
+
+// TextsWithin gives the texts that could be copied out of a secret that is JSON (a
+// service account's key, a set of tokens): every string in it of at least 8 bytes, and
+// those in strings that are JSON again. Names of members are none, and what is read of
+// a text that is JSON only as far as some place counts up to there. The member scope
+// (RFC 6749, 5.1) is left out, since it says what consent was asked for: that is what a
+// plan with oauth_ops is reviewed for.
+func TextsWithin(secret string) []string {
+	if s := strings.TrimLeft(secret, " \t\r\n"); s == "" || !strings.Contains(`{["`, s[:1]) {
+		return nil
+	}
+	var texts []string
+	name := ""
+	d := jsontext.NewDecoder(strings.NewReader(secret), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	for {
+		in, n := d.StackIndex(d.StackDepth())
+		t, err := d.ReadToken()
+		if err != nil {
+			return texts
+		}
+		if t.Kind() != '"' {
+			continue
+		}
+		switch text := t.String(); {
+		case in == '{' && n%2 == 0:
+			name = text
+		case in == '{' && name == "scope":
+		case len(text) >= minWithin:
+			texts = append(texts, text)
+			texts = append(texts, TextsWithin(text)...)
+		}
+	}
 }
 
 // What the names of secrets contain or end in, without the marks between words.

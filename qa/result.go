@@ -184,6 +184,10 @@ type Circumstances struct {
 	Mode string
 	// Current is the config that is in force, a JSON object; null or nil for none.
 	Current json.RawMessage
+	// Stored are the fields of Current that are the installation's secrets. Some may be
+	// of others than the component (a token from a consent): in an update, one that the
+	// Classifier does not know stays although the component does not repeat it.
+	Stored map[string]bool
 	// Provider, Tenant and PublicBaseURL are for the address of the webhook. A
 	// public_base_url in the config goes before PublicBaseURL.
 	Provider      string
@@ -303,7 +307,7 @@ type summary struct {
 }
 
 func (b *builder) secret(field string, v json.RawMessage) bool {
-	return b.c.Classifier.IsSecret(field) || len(v) > 0 && (v[0] == '{' || v[0] == '[') && holdsSecret(v)
+	return b.c.Stored[field] || b.c.Classifier.IsSecret(field) || len(v) > 0 && (v[0] == '{' || v[0] == '[') && holdsSecret(v)
 }
 
 func isNull(v json.RawMessage) bool { return len(v) == 0 || string(v) == "null" }
@@ -338,8 +342,10 @@ func (b *builder) set(r *Result) {
 	if b.mode != "update" {
 		return
 	}
+	known := b.c.Classifier.Fields()
 	for _, k := range sorted(b.current) {
-		if !isNull(b.current[k]) && isNull(r.Config[k]) {
+		others := b.c.Stored[k] && !slices.Contains(known, k)
+		if !isNull(b.current[k]) && isNull(r.Config[k]) && !others {
 			b.drop(k)
 		}
 	}

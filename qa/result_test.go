@@ -41,6 +41,16 @@ func TestResponse(t *testing.T) {
 			want: `{"ok":true,"plan":{"config_patch":{"chat_id":"9","gone":null,"more":1},"notes":[],"oauth_ops":[],"secrets_patch":{"delete":["old_token"],"set":{"bot_token":{"redacted":false,"value":"new"}}},"subscription_ops":[],"webhook_ops":[]},
 				"summary":{"added":["more"],"changed":["bot_token","chat_id"],"mode":"update","removed":["gone","old_token"],"secrets":["bot_token","old_token"]}}`,
 		},
+		"update, with secrets of others": {
+			result: `{"ok":true,"config":{"chat_id":"9"}}`,
+			change: func(c *qa.Circumstances) {
+				c.Mode, c.Ingress = "upgrade", false
+				c.Current = json.RawMessage(`{"chat_id":"9","bot_token":"old","oauth_access_token":"x","signing":"y"}`)
+				c.Stored = map[string]bool{"bot_token": true, "oauth_access_token": true, "signing": true}
+			},
+			want: `{"ok":true,"plan":{"config_patch":{},"notes":[],"oauth_ops":[],"secrets_patch":{"delete":["bot_token"],"set":{}},"subscription_ops":[],"webhook_ops":[]},
+				"summary":{"added":[],"changed":[],"mode":"update","removed":["bot_token"],"secrets":["bot_token"]}}`,
+		},
 		"remove": {
 			result: `{"ok":true,"config":null,"remove":{"remove_all":true,` + cleanup + `}}`,
 			change: func(c *qa.Circumstances) {

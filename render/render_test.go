@@ -350,12 +350,16 @@ func TestSummaryMessages(t *testing.T) {
 
 // TestSummaryOfOurErrors: what the steps did not report is not put on them.
 func TestSummaryOfOurErrors(t *testing.T) {
-	res := &engine.Result{ExitCode: engine.ExitDiagnostics, Plan: plan.New(), Diagnostics: []plan.Diagnostic{{Severity: plan.Error}}}
+	res := &engine.Result{ExitCode: engine.ExitDiagnostics, Plan: plan.New(), Diagnostics: []plan.Diagnostic{{Severity: plan.Error, Code: "PLAN_VALUE_REDACTED"}}}
 	if got := Summary(res); got != "Not complete: 1 error, and no step ran. Nothing was applied." {
 		t.Error(got)
 	}
 	res.StepResults = []engine.StepResult{{Verdict: limits.OK}}
 	if got := Summary(res); got != "Not complete: of the plan, 1 part cannot be reviewed. Nothing was applied." {
+		t.Error(got)
+	}
+	res.Diagnostics[0].Code = "SECRET_VALUE_MISSING"
+	if got := Summary(res); got != "Not complete: of the plan, 1 part cannot be applied. Nothing was applied." {
 		t.Error(got)
 	}
 }

@@ -139,16 +139,10 @@ func (x *Executor) execute(ctx context.Context, ns adapters.Namespace, op adapte
 			return out, "", fmt.Errorf("%s is not a scope (RFC 6749, 3.3)", hostile.Quote(s))
 		}
 	}
-	c, ok := x.config.Clients.find(op.Target)
-	switch {
-	case !ok:
-		return out, "register one in the file of OAuth clients", fmt.Errorf("%w: no client is registered with this provider", adapters.ErrPending)
-	case x.config.Person == nil || x.config.Mode != Browser && x.config.Mode != Manual:
-		return out, "do it at a terminal, or with a browser", fmt.Errorf("%w: a person has to consent", adapters.ErrPending)
-	case x.config.Mode == Browser && c.redirect.Scheme != "http":
-		return out, "use the manual mode", fmt.Errorf("%w: the redirect_uri of the registration is not on loopback, so the code has to be entered", adapters.ErrPending)
+	c, hint, err := x.ready(op)
+	if err != nil {
+		return out, hint, err
 	}
-
 	f := flow{client: c}
 	f.secret, err = c.secret()
 	if err != nil {
@@ -167,6 +161,28 @@ func (x *Executor) execute(ctx context.Context, ns adapters.Namespace, op adapte
 	}
 	out, err = f.exchange(ctx, a.code)
 	return out, "", err
+}
+
+// ready gives the client of an operation's provider. The error wraps ErrPending.
+func (x *Executor) ready(op adapters.Operation) (c client, hint string, err error) {
+	c, ok := x.config.Clients.find(op.Target)
+	switch {
+	case !ok:
+		return c, "register one in the file of OAuth clients", fmt.Errorf("%w: no client is registered with this provider", adapters.ErrPending)
+	case x.config.Person == nil || x.config.Mode != Browser && x.config.Mode != Manual:
+		return c, "do it at a terminal, or with a browser", fmt.Errorf("%w: a person has to consent", adapters.ErrPending)
+	case x.config.Mode == Browser && c.redirect.Scheme != "http":
+		return c, "use the manual mode", fmt.Errorf("%w: the redirect_uri of the registration is not on loopback, so the code has to be entered", adapters.ErrPending)
+	}
+	return c, "", nil
+}
+
+// Ready says whether there is a client and a person for an operation.
+func (x *Executor) Ready(op adapters.Operation) error {
+	if _, hint, err := x.ready(op); err != nil {
+		return &adapters.Error{Adapter: "oauth", Op: "ask for consent at " + hostile.Quote(op.Target), Hint: hint, Err: err}
+	}
+	return nil
 }
 
 // ask gets the answer of the provider by way of the person.

@@ -231,6 +231,10 @@ func TestWithoutAnybodyToAskOperationsStayPending(t *testing.T) {
 			out, err := oauth.New(test.config).Execute(t.Context(), adapters.Namespace{}, operation(test.provider))
 			fails(t, out, err, test.want)
 			pending(t, err)
+			// That can be known beforehand, without trying.
+			if ready := oauth.New(test.config).Ready(operation(test.provider)); ready == nil || ready.Error() != err.Error() {
+				t.Errorf("ready says %v", ready)
+			}
 			if p, ok := test.config.Person.(*person); ok && len(p.asks) > 0 {
 				t.Error("somebody was asked")
 			}

@@ -8,6 +8,9 @@
 // superuser, or a role with BYPASSRLS, is not held by that; every query names its
 // scope as well.
 //
+// For reading (sqlstore.Options.ReadOnly) a role needs USAGE of the schema and SELECT of
+// the tables only; the server refuses whatever would change something.
+//
 // A lock is an advisory lock on a connection of its own and ends with it. So the URL
 // must lead to the server itself or to a pooler that keeps a client on one session.
 //
@@ -57,7 +60,7 @@ func open(ctx context.Context, rawURL string, o sqlstore.Options) (*sqlstore.Sto
 	// A connection that the server ended while it was idle is not used for a transaction:
 	// a ping costs little and tells.
 	ping := func(context.Context, stdlib.ShouldPingParams) bool { return true }
-	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(settings(o.Waiting())), stdlib.OptionShouldPing(ping))
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(settings(o)), stdlib.OptionShouldPing(ping))
 	var schema sql.NullString
 	if err := db.QueryRowContext(ctx, `SELECT current_schema()`).Scan(&schema); err != nil {
 		db.Close()
@@ -96,9 +99,12 @@ func parse(rawURL string) (*pgx.ConnConfig, error) {
 // own settings are: a statement does not wait for ever; an idle session, which may
 // hold a lock, is not ended; a client that vanished is noticed within a minute; and
 // what was committed is on the disk.
-func settings(wait time.Duration) func(context.Context, *pgx.Conn) error {
+func settings(o sqlstore.Options) func(context.Context, *pgx.Conn) error {
 	statements := fmt.Sprintf(`SET lock_timeout = %d; SET idle_session_timeout = 0; SET synchronous_commit = on;
-		SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3`, wait.Milliseconds())
+		SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3`, o.Waiting().Milliseconds())
+	if o.ReadOnly {
+		statements += `; SET default_transaction_read_only = on`
+	}
 	return func(ctx context.Context, c *pgx.Conn) error {
 		_, err := c.Exec(ctx, statements)
 		return err

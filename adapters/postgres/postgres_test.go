@@ -146,6 +146,56 @@ func TestARoleThatMayNot(t *testing.T) {
 	}
 }
 
+// TestARoleThatMayReadOnly: what looks needs no right to change anything.
+func TestARoleThatMayReadOnly(t *testing.T) {
+	database := pgtest.Open(t)
+	if err := commit(t, open(t, database), storetest.Somewhere, 1); err != nil {
+		t.Fatal(err)
+	}
+	role := pgtest.URLAs(t, database, "")
+	reader, err := url.Parse(role)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("pgx", database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), `GRANT SELECT ON ALL TABLES IN SCHEMA public TO `+reader.User.Username()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := postgres.Open(t.Context(), role, sqlstore.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if r, err := s.Check(t.Context()); err != nil || len(r.Problems) != 0 || r.Installs != 1 || r.Values != 1 {
+		t.Errorf("the report is %+v, %v", r, err)
+	}
+}
+
+// TestLookingMakesNoTables: a database that has nothing in it is no store, and stays so.
+func TestLookingMakesNoTables(t *testing.T) {
+	database := pgtest.Open(t)
+	s, err := postgres.Open(t.Context(), database, sqlstore.Options{ReadOnly: true})
+	if err == nil {
+		s.Close()
+	}
+	if !errors.Is(err, sqlstore.ErrNoStore) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("an empty database gives %v, want ErrNoStore", err)
+	}
+	db, err := sql.Open("pgx", database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var n int
+	if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname = 'public'`).Scan(&n); err != nil || n != 0 {
+		t.Errorf("then there are %d tables, %v", n, err)
+	}
+}
+
 func TestErrorsHoldNoPassword(t *testing.T) {
 	const password = "canary%2F71"
 	u, err := url.Parse(pgtest.Open(t))

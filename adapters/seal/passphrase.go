@@ -25,6 +25,9 @@ func (k *Keys) unlock(ctx context.Context, locked []byte) (*age.X25519Identity, 
 		src = armor.NewReader(src)
 	}
 	text, err := decrypt(src, len(locked), lock{path, func() (string, error) { return ask(ctx, path, k.config.Passphrase) }})
+	if ungiven, ok := errors.AsType[*notGivenError](err); ok {
+		return nil, ungiven
+	}
 	if refused, ok := errors.AsType[*adapters.ConfigError](err); ok {
 		return nil, refused
 	}
@@ -80,13 +83,21 @@ func (k *Keys) encryptNew(ctx context.Context, text []byte) ([]byte, error) {
 	return encrypt(to, text)
 }
 
+// notGivenError is a refusal, and why there was no passphrase: whoever interrupted the
+// question is told so.
+type notGivenError struct{ refusal, cause error }
+
+func (e *notGivenError) Error() string { return e.refusal.Error() }
+
+func (e *notGivenError) Unwrap() []error { return []error{e.refusal, e.cause} }
+
 func ask(ctx context.Context, path string, from func(context.Context) (string, error)) (string, error) {
 	if from == nil {
 		return "", refuse(path+" takes a passphrase, and there is no way to ask for it", "")
 	}
 	passphrase, err := from(ctx)
 	if err != nil {
-		return "", refuse("the passphrase of "+path+" was not given: "+hostile.Error(err), "")
+		return "", &notGivenError{refuse("the passphrase of "+path+" was not given: "+hostile.Error(err), ""), err}
 	}
 	if passphrase == "" {
 		return "", refuse("the passphrase of "+path+" is empty", "")

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 
@@ -22,7 +23,7 @@ func backup(ctx context.Context, db *sql.DB, _ *sqlstore.Store, path string) err
 // not at all, with mode 0600, and only where there is none.
 func Export(ctx context.Context, path string, fill func(*sqlstore.Store) error) error {
 	err := whole(path, func(tmp string) error {
-		db, err := connect(tmp, "DELETE", sqlstore.Options{})
+		db, err := connect(tmp, url.Values{"_journal_mode": {"DELETE"}}, sqlstore.Options{})
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,7 +34,7 @@ func limited(t *testing.T, pragma string) *sqlstore.Store {
 	}
 	l.Unlock()
 	s.Close()
-	db, err := connect(file, "WAL", sqlstore.Options{})
+	db, err := connect(file, url.Values{"_journal_mode": {"WAL"}}, sqlstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +99,7 @@ func TestAReadOnlyStore(t *testing.T) {
 }
 
 func TestSynchronous(t *testing.T) {
-	db, err := connect(filepath.Join(t.TempDir(), "store.db"), "WAL", sqlstore.Options{})
+	db, err := connect(filepath.Join(t.TempDir(), "store.db"), url.Values{"_journal_mode": {"WAL"}}, sqlstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,9 +9,20 @@
 //	                     flocked while somebody opens the store
 //
 // All of it is the user's alone: what is made has mode 0600 (directories 0700), and
-// what others own or may write is refused. The kernel gives a lock back when its
+// what others own or may write is refused, and a file with a second name (a hard link),
+// as each name would have locks of its own. The kernel gives a lock back when its
 // process dies, so none is ever stale. It holds on one machine only: a store on a
 // network file system must not be used by two.
+//
+// A file that another one took the place of while it was open is not written any more.
+//
+// A store opened with sqlstore.Options.ReadOnly is never written, not even to bring
+// what a crash left in FILE-wal into FILE. No lock file is made. SQLite itself needs
+// FILE-wal and FILE-shm for reading; it makes them where they are not, and leaves them
+// for the next writer to take away, since a reader cannot know that nobody else reads.
+// On a read-only file system they cannot be made: a file without FILE-wal is then read
+// as one that does not change (immutable=1), and each read looks afterwards whether
+// that was so, as the file system may be writable for others.
 //
 // SQLite locks FILE with POSIX locks, which a process loses when it closes any
 // descriptor of the file. So nothing here opens FILE, but to make it while "open" is
@@ -24,6 +35,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -39,7 +51,8 @@ import (
 
 const name = "sqlite"
 
-// Open opens the store in a file and makes it when there is none, and its folder too.
+// Open opens the store in a file and makes it when there is none, and its folder too,
+// unless it is to read only.
 // The error is an *adapters.ConfigError when the file is not ours alone, is no store,
 // or is one of a newer version.
 func Open(ctx context.Context, path string, o sqlstore.Options) (*sqlstore.Store, error) {
@@ -51,6 +64,13 @@ func Open(ctx context.Context, path string, o sqlstore.Options) (*sqlstore.Store
 }
 
 func open(ctx context.Context, path string, o sqlstore.Options) (*sqlstore.Store, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if o.ReadOnly {
+		return look(ctx, path, o)
+	}
 	file, err := place(path)
 	if err != nil {
 		return nil, err
@@ -73,12 +93,43 @@ func open(ctx context.Context, path string, o sqlstore.Options) (*sqlstore.Store
 	} else if !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
+	return openFile(ctx, file, url.Values{"_journal_mode": {"WAL"}}, o)
+}
+
+// look opens the store in a file for reading.
+func look(ctx context.Context, path string, o sqlstore.Options) (*sqlstore.Store, error) {
+	file, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, sqlstore.ErrNoStore
+	}
+	if err != nil {
+		return nil, err
+	}
+	q := url.Values{"mode": {"ro"}} // with query_only as well SQLite would make no backup
+	if errors.Is(unix.Access(file, unix.W_OK), unix.EROFS) {
+		if _, err := os.Lstat(file + "-wal"); errors.Is(err, fs.ErrNotExist) {
+			q.Set(immutable, "1")
+		}
+	}
+	return openFile(ctx, file, q, o)
+}
+
+// immutable is SQLite's parameter for files that nobody can write.
+const immutable = "immutable"
+
+// openFile opens the store in a file that is there, with parameters for SQLite.
+func openFile(ctx context.Context, file string, q url.Values, o sqlstore.Options) (*sqlstore.Store, error) {
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if err := private(file + suffix); err != nil && (suffix == "" || !errors.Is(err, fs.ErrNotExist)) {
 			return nil, err
 		}
 	}
-	db, err := connect(file, "WAL", o)
+	d := dialect(file + ".locks")
+	var err error
+	if d.Unchanged, err = unchanged(file, q.Has(immutable)); err != nil {
+		return nil, err
+	}
+	db, err := connect(file, q, o)
 	if err != nil {
 		return nil, err
 	}
@@ -86,16 +137,39 @@ func open(ctx context.Context, path string, o sqlstore.Options) (*sqlstore.Store
 		db.Close()
 		return nil, err
 	}
-	return sqlstore.Open(ctx, db, dialect(locks), o)
+	return sqlstore.Open(ctx, db, d, o)
+}
+
+// The ways in which a file can be another one than it was.
+var (
+	errReplaced = errors.New("the file was replaced while it was in use")
+	errWritten  = errors.New("the file was written while it was read, although its file system is read-only here")
+)
+
+// unchanged gives what tells whether the path still leads to the file to which it leads
+// now and, with all, whether that has not been written either.
+func unchanged(file string, all bool) (func() error, error) {
+	was, err := os.Stat(file)
+	return func() error {
+		is, err := os.Stat(file)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%w: %w", errReplaced, err)
+		case !os.SameFile(was, is):
+			return errReplaced
+		case !all:
+			return nil
+		}
+		if _, err := os.Lstat(file + "-wal"); !errors.Is(err, fs.ErrNotExist) || is.Size() != was.Size() || !is.ModTime().Equal(was.ModTime()) {
+			return errWritten
+		}
+		return nil
+	}, err
 }
 
 // place gives the file's own path, so that all its names lead to the same locks, and
 // makes its folder.
 func place(path string) (string, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real, nil
 	}
@@ -106,7 +180,8 @@ func place(path string) (string, error) {
 	return filepath.Join(dir, filepath.Base(path)), err
 }
 
-// private refuses what belongs to somebody else or what others may write.
+// private refuses what belongs to somebody else, what others may write, and files that
+// have another name too.
 func private(path string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
@@ -121,16 +196,18 @@ func private(path string) error {
 	case st.Mode&0o022 != 0:
 		return &adapters.ConfigError{Adapter: name, Reason: fmt.Sprintf("others may write %s, its mode is %04o", path, st.Mode&0o7777),
 			Hint: "see who changed it, then chmod go-w"}
+	case kind == unix.S_IFREG && st.Nlink > 1:
+		return &adapters.ConfigError{Adapter: name, Reason: fmt.Sprintf("%s has %d names (hard links), and each would have locks of its own", path, st.Nlink),
+			Hint: "find the others with find -samefile, and remove or copy them"}
 	}
 	return nil
 }
 
-// connect gives the connections to a file: one, so that the goroutines of a process
+// connect gives the connections to a file, with more parameters for SQLite: one, so that the goroutines of a process
 // wait for each other in order, and not in the way SQLite does, by trying again.
-func connect(file, journal string, o sqlstore.Options) (*sql.DB, error) {
+func connect(file string, more url.Values, o sqlstore.Options) (*sql.DB, error) {
 	q := url.Values{
 		"_busy_timeout": {strconv.FormatInt(o.Waiting().Milliseconds(), 10)},
-		"_journal_mode": {journal},
 		"_synchronous":  {"FULL"},
 		"_foreign_keys": {"ON"},
 		"_defensive":    {"1"},
@@ -138,6 +215,7 @@ func connect(file, journal string, o sqlstore.Options) (*sql.DB, error) {
 		"_error_rc":     {"1"}, // errors tell of the call that failed only
 		"_pragma":       {"trusted_schema(0)"},
 	}
+	maps.Copy(q, more)
 	dsn := url.URL{Scheme: "file", OmitHost: true, Path: file, RawQuery: q.Encode()}
 	connector, err := sqlite.NewConnector(dsn.String())
 	if err != nil {
@@ -201,6 +279,9 @@ func hint(err error) string {
 		if e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE { // what a full disk says first: FILE-shm cannot grow
 			return "free space on the disk; nothing was changed"
 		}
+		if e.Code() == sqlite3.SQLITE_READONLY_ROLLBACK { // a FILE-journal is there, which only the making of a store has
+			return "a crash left the file half made; the next apply finishes it"
+		}
 		switch e.Code() & 0xff { // the rest says more of the same
 		case sqlite3.SQLITE_FULL:
 			return "free space on the disk; nothing was changed"
@@ -217,6 +298,10 @@ func hint(err error) string {
 		}
 	}
 	switch {
+	case errors.Is(err, errReplaced):
+		return "nothing was written to either file; see what put the other one there, then run again"
+	case errors.Is(err, errWritten):
+		return "try again, or read it where it is written"
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		return "free space on the disk; nothing was changed"
 	case errors.Is(err, unix.EROFS), errors.Is(err, fs.ErrPermission):

@@ -126,7 +126,7 @@ func (c *check) journal(ctx context.Context, t *tx) error {
 				c.problem(where, "it is kept as %s and its record says %s", hostile.Quote(status), e.Status)
 			case e.Status.Open():
 				c.Open++
-				c.open[adapters.Staged(id)] = ns
+				c.open[adapters.Staged(id)], c.open[adapters.Kept(id)] = ns, ns
 			}
 			return nil
 		})
@@ -151,7 +151,7 @@ func (c *check) values(ctx context.Context, t *tx) error {
 		if !ok {
 			return nil
 		}
-		if strings.HasPrefix(string(ns.Area), string(adapters.Staged(""))) && c.open[ns.Area] != ns.In(adapters.Live) {
+		if ofOneCommit(ns.Area) && c.open[ns.Area] != ns.In(adapters.Live) {
 			stray[text] = true
 		}
 		if at, err := spotOf(ns, adapters.Kind(kind)); err != nil {
@@ -170,9 +170,14 @@ func (c *check) values(ctx context.Context, t *tx) error {
 		return nil
 	})
 	for _, text := range slices.Sorted(maps.Keys(stray)) {
-		c.problem("values in "+text, "they were staged by a commit that is not open")
+		c.problem("values in "+text, "they are of a commit that is not open")
 	}
 	return err
+}
+
+// ofOneCommit says whether an area is there only while a commit is open.
+func ofOneCommit(a adapters.Area) bool {
+	return strings.HasPrefix(string(a), string(adapters.Staged(""))) || strings.HasPrefix(string(a), string(adapters.Kept("")))
 }
 
 // opens tries to open a sealed value. What is wrong with the identity is said once.

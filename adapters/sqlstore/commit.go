@@ -18,6 +18,9 @@ func (s *Store) Commit(ctx context.Context, l adapters.Lock, w adapters.Write) e
 }
 
 func (s *Store) commit(ctx context.Context, l adapters.Lock, w adapters.Write) error {
+	if s.readOnly {
+		return errReadOnly
+	}
 	if l == nil {
 		return errors.New("there is no lock")
 	}

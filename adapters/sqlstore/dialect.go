@@ -28,6 +28,10 @@ type Dialect struct {
 	// Damage gives what the engine itself finds wrong with the database; nil where it
 	// has no such check.
 	Damage func(ctx context.Context, c *sql.Conn) ([]string, error)
+	// Unchanged fails when the database at its path is not the one any more that was
+	// opened. It is called before each COMMIT and at the end of each read; nil where
+	// that cannot happen.
+	Unchanged func() error
 	// Hint says what to do about an error of the engine, or "".
 	Hint   func(err error) string
 	Locker Locker

@@ -28,8 +28,11 @@
 // crashed holder stays, so it is only believed where it names the session that holds
 // the engine's lock.
 //
-// Values of adapters.Secrets and adapters.State, and those marked Secret, are stored
-// sealed to the recipient in provision_meta, which the Sealer gave when the first of
+// A store opened with Options.ReadOnly is looked at and never made, migrated, locked or
+// written; where there is none the error wraps ErrNoStore.
+//
+// Values of adapters.Secrets, adapters.State and adapters.Hidden, and those marked
+// Secret, are stored sealed to the recipient in provision_meta, which the Sealer gave when the first of
 // them was written. Each is bound to its namespace, kind and key, so that nobody who
 // can write to the database can put one in another's place.
 package sqlstore

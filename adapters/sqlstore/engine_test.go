@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/greentic-ai/greentic-provision/adapters"
 	"github.com/greentic-ai/greentic-provision/adapters/sqlite"
@@ -127,6 +128,8 @@ func place(e engine) storetest.Place {
 		"a sealed value in another place":   `UPDATE provision_values SET key = 'b' WHERE key = 'a' AND kind = 'secrets'`,
 		"a sealed value that was changed":   `UPDATE provision_values SET value = (SELECT v.value FROM provision_values v WHERE v.key = 'hidden' AND v.kind = 'secrets' LIMIT 1) WHERE key = 'a' AND kind = 'secrets'`,
 		"a secret that is not sealed":       `UPDATE provision_values SET sealed = 0 WHERE key = 'a' AND kind = 'secrets'`,
+		"a hidden value that is not sealed": `UPDATE provision_values SET sealed = 0 WHERE key = 'a' AND kind = 'hidden'`,
+		"a value without a key":             `UPDATE provision_values SET key = '' WHERE key = 'a' AND kind = 'config'`,
 		"a value that was never sealed":     `UPDATE provision_values SET sealed = 1 WHERE key = 'a' AND kind = 'config'`,
 		"a value of another tenant":         `UPDATE provision_values SET scope = 'dev:other' WHERE key = 'a' AND kind = 'config'`,
 		"a value of no kind":                `UPDATE provision_values SET kind = 'other' WHERE key = 'a' AND kind = 'config'`,
@@ -137,7 +140,7 @@ func place(e engine) storetest.Place {
 	}
 	return storetest.Place{
 		Open: func(fault func(string) error) (adapters.Store, error) {
-			return e.open(sqlstore.Options{Sealer: sealer{}, Fault: fault})
+			return e.open(sqlstore.Options{Sealer: sealer{}, Fault: fault, Wait: time.Minute}) // machines are busy
 		},
 		OpenBackup: func(path string) (adapters.Store, error) {
 			return sqlite.Open(context.Background(), path, sqlstore.Options{Sealer: sealer{}})

@@ -51,6 +51,9 @@ func (s *Store) Lock(ctx context.Context, ns adapters.Namespace, holder string) 
 }
 
 func (s *Store) lock(ctx context.Context, ns adapters.Namespace, holder string) (*lock, error) {
+	if s.readOnly {
+		return nil, errReadOnly
+	}
 	if err := checkNamespace(ns); err != nil {
 		return nil, err
 	}
@@ -58,6 +61,10 @@ func (s *Store) lock(ctx context.Context, ns adapters.Namespace, holder string) 
 	if err != nil {
 		return nil, err
 	}
+	// The end of ctx ends the waiting only. Were it to end this as well, who has little
+	// time would not learn what the database says: that it is locked, say.
+	ctx, cancel := settling(ctx, s.waiting+settle)
+	defer cancel()
 	l := &lock{s: s, ns: ns, held: held}
 	err = s.write(ctx, ns.Scope(), func(t *tx) error {
 		var token int64
@@ -80,28 +87,31 @@ func (s *Store) lock(ctx context.Context, ns adapters.Namespace, holder string) 
 	return l, nil
 }
 
-// wait takes the engine's lock, asking for it until ctx ends.
+// wait takes the engine's lock, asking for it once and then until ctx ends.
 func (s *Store) wait(ctx context.Context, ns adapters.Namespace) (Held, error) {
 	const most = 200 * time.Millisecond
-	taken := false // by somebody else, the last time that it was seen
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, most) {
 		if err := s.fault("lock"); err != nil {
 			return nil, err
 		}
-		held, err := s.dialect.Locker.Try(ctx, ns.String())
-		if held != nil {
-			return held, nil
+		held, err := s.try(ctx, ns)
+		if held != nil || err != nil {
+			return held, err
 		}
-		if err != nil && (ctx.Err() == nil || !taken) {
-			return nil, err
-		}
-		taken = true
 		select {
 		case <-ctx.Done():
 			return nil, s.locked(ctx, ns)
 		case <-time.After(pause):
 		}
 	}
+}
+
+// try asks once for the engine's lock, also when ctx has ended.
+func (s *Store) try(ctx context.Context, ns adapters.Namespace) (Held, error) {
+	ctx, cancel := settling(ctx, s.waiting+settle)
+	defer cancel()
+	held, err := s.dialect.Locker.Try(ctx, ns.String())
+	return held, ended(ctx, err)
 }
 
 // locked says who has the lock that somebody has.

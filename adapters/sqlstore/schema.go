@@ -110,6 +110,26 @@ func (s *Store) version(ctx context.Context, t *tx) (int, error) {
 	return v, nil
 }
 
+// current refuses a schema that is not the newest.
+func (s *Store) current(ctx context.Context) error {
+	var have int
+	err := s.read(ctx, adapters.AllScopes, func(t *tx) (err error) {
+		have, err = s.version(ctx, t)
+		return err
+	})
+	switch newest := len(s.schema); {
+	case err != nil:
+		return err
+	case have == 0:
+		return ErrNoStore
+	case have < newest:
+		return &adapters.ConfigError{Adapter: s.dialect.Name,
+			Reason: fmt.Sprintf("the store has schema version %d, and this program reads version %d", have, newest),
+			Hint:   "the next apply migrates it"}
+	}
+	return nil
+}
+
 // migrate brings the schema to the newest version, all of it or nothing.
 func (s *Store) migrate(ctx context.Context) error {
 	var have int

@@ -77,6 +77,20 @@ func manyOpenANewStoreAtOnce(t *testing.T, e engine) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
+			s, err := e.open(sqlstore.Options{ReadOnly: true})
+			if errors.Is(err, sqlstore.ErrNoStore) {
+				return
+			}
+			if err != nil {
+				t.Errorf("who looks gets %v", err)
+				return
+			}
+			defer s.Close()
+			if _, err := s.Installs(t.Context(), adapters.AllScopes); err != nil {
+				t.Errorf("who looks gets %v", err)
+			}
+		})
+		wg.Go(func() {
 			s, err := e.open(sqlstore.Options{})
 			if err != nil {
 				t.Error(err)

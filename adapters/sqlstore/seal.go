@@ -40,7 +40,11 @@ func (s spot) binding(key string) string { return s.namespace + "\n" + s.kind + 
 
 // secret says whether a value must not lie in clear.
 func (s spot) secret(v adapters.Value) bool {
-	return v.Secret || s.kind == string(adapters.Secrets) || s.kind == string(adapters.State)
+	switch adapters.Kind(s.kind) {
+	case adapters.Secrets, adapters.State, adapters.Hidden:
+		return true
+	}
+	return v.Secret
 }
 
 type preparedChange struct {

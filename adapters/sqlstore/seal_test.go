@@ -66,7 +66,7 @@ func firstRecipientWins(t *testing.T, e engine) {
 func secretsAreNotInClear(t *testing.T, e engine) {
 	const canary = "canary-91d2"
 	s := e.opened(t, sqlstore.Options{})
-	for kind, secret := range map[adapters.Kind]bool{adapters.Secrets: false, adapters.State: false, adapters.Config: true} {
+	for kind, secret := range map[adapters.Kind]bool{adapters.Secrets: false, adapters.State: false, adapters.Hidden: false, adapters.Config: true} {
 		if err := s.Values(kind).Apply(t.Context(), storetest.Somewhere, set("a", canary, secret)); err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +88,7 @@ func secretsAreNotInClear(t *testing.T, e engine) {
 			t.Error("a secret lies in clear")
 		}
 	}
-	if err := rows.Err(); err != nil || n != 3 {
+	if err := rows.Err(); err != nil || n != 4 {
 		t.Errorf("there are %d values, %v", n, err)
 	}
 }

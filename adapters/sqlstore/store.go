@@ -19,6 +19,9 @@ type Options struct {
 	Sealer Sealer
 	// Wait is how long a statement waits for writers of other processes. 0 is 10 s.
 	Wait time.Duration
+	// ReadOnly is for looking: nothing is made, migrated, locked or written. Where there
+	// is no store the error wraps ErrNoStore.
+	ReadOnly bool
 	// Fault is for tests, nil otherwise. It is called with a name before every statement
 	// that writes, before ("commit") and after ("committed") every COMMIT, and around
 	// locks ("lock", "locked", "unlock"), by several goroutines at once. Its error
@@ -36,6 +39,12 @@ func (o Options) Waiting() time.Duration {
 	return 10 * time.Second
 }
 
+// ErrNoStore is wrapped by the error of opening with ReadOnly what is not there, or has
+// nothing in it.
+var ErrNoStore = errors.New("there is no store yet")
+
+var errReadOnly = errors.New("the store was opened for reading only")
+
 // What a transaction may take, so that a server behind a network that swallows packets is
 // an error and no hang. Check reads everything in one.
 const (
@@ -51,11 +60,13 @@ const settle = 30 * time.Second
 
 // Store is an adapters.Store.
 type Store struct {
-	db      *sql.DB
-	dialect *Dialect
-	sealer  Sealer
-	fault   func(op string) error
-	schema  []step
+	db       *sql.DB
+	dialect  *Dialect
+	sealer   Sealer
+	fault    func(op string) error
+	schema   []step
+	waiting  time.Duration // of a statement for writers of other processes
+	readOnly bool
 
 	mu        sync.Mutex
 	recipient string // as in provision_meta, once it is known to be there
@@ -63,17 +74,21 @@ type Store struct {
 
 var _ adapters.Store = (*Store)(nil)
 
-// Open makes the tables or brings them up to date. It takes db, and closes it when it
+// Open makes the tables or brings them up to date, unless it is to read only. It takes db, and closes it when it
 // fails. Its error is for Dialect.Fail.
 func Open(ctx context.Context, db *sql.DB, d *Dialect, o Options) (*Store, error) {
-	s := &Store{db: db, dialect: d, sealer: o.Sealer, fault: o.Fault, schema: schema}
+	s := &Store{db: db, dialect: d, sealer: o.Sealer, fault: o.Fault, schema: schema, waiting: o.Waiting(), readOnly: o.ReadOnly}
 	if s.fault == nil {
 		s.fault = func(string) error { return nil }
 	}
 	if o.schema != nil {
 		s.schema = o.schema
 	}
-	if err := s.migrate(ctx); err != nil {
+	ready := s.migrate
+	if s.readOnly {
+		ready = s.current
+	}
+	if err := ready(ctx); err != nil {
 		db.Close()
 		return nil, err
 	}
@@ -197,7 +212,11 @@ func (s *Store) read(ctx context.Context, scope adapters.Scope, fn func(*tx) err
 		return err
 	}
 	defer t.end()
-	return ended(ctx, fn(t))
+	err = ended(ctx, fn(t))
+	if changed := s.unchanged(); changed != nil {
+		return changed // what was read is not what is there, damage neither
+	}
+	return err
 }
 
 // write runs fn in a transaction and commits it unless fn fails.
@@ -222,6 +241,9 @@ func (s *Store) change(ctx context.Context, begin []string, scope adapters.Scope
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := s.unchanged(); err != nil {
+		return err
+	}
 	// From here on the end of ctx does not matter: a COMMIT that is broken off may
 	// have happened or not.
 	settled, cancelSettled := settling(ctx, settle)
@@ -231,6 +253,13 @@ func (s *Store) change(ctx context.Context, begin []string, scope adapters.Scope
 	}
 	t.committed = true
 	return s.fault("committed")
+}
+
+func (s *Store) unchanged() error {
+	if s.dialect.Unchanged == nil {
+		return nil
+	}
+	return s.dialect.Unchanged()
 }
 
 func (s *Store) begin(ctx context.Context, statements []string, scope adapters.Scope) (*tx, error) {

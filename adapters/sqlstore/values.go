@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/greentic-ai/greentic-provision/adapters"
 	"github.com/greentic-ai/greentic-provision/internal/hostile"
@@ -122,6 +119,9 @@ func (v values) Apply(ctx context.Context, ns adapters.Namespace, b adapters.Bat
 }
 
 func (v values) apply(ctx context.Context, ns adapters.Namespace, b adapters.Batch) error {
+	if v.s.readOnly {
+		return errReadOnly
+	}
 	part := adapters.Part{Kind: v.kind, Area: ns.Area, Batch: b}
 	return v.s.sealed(ctx, ns, []adapters.Part{part}, func(p prepared) error {
 		return v.s.write(ctx, ns.Scope(), func(t *tx) error {
@@ -204,14 +204,10 @@ func checkNamespace(ns adapters.Namespace) error {
 }
 
 func checkChange(c adapters.Change) error {
-	switch {
-	case len(c.Key) > adapters.MaxKey:
-		return fmt.Errorf("the key %s has %d bytes; the limit is %d", hostile.Quote(c.Key), len(c.Key), adapters.MaxKey)
-	case !utf8.ValidString(c.Key):
-		return fmt.Errorf("the key %s is not UTF-8", hostile.Quote(c.Key))
-	case strings.ContainsFunc(c.Key, unicode.IsControl):
-		return fmt.Errorf("the key %s has control characters", hostile.Quote(c.Key))
-	case !c.Delete && len(c.Value.Bytes) > adapters.MaxValue:
+	if err := adapters.CheckKey(c.Key); err != nil {
+		return err
+	}
+	if !c.Delete && len(c.Value.Bytes) > adapters.MaxValue {
 		return fmt.Errorf("the value of %s has %d bytes; the limit is %d", hostile.Quote(c.Key), len(c.Value.Bytes), adapters.MaxValue)
 	}
 	return nil

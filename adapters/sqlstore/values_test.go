@@ -30,9 +30,6 @@ func beyondTheLimits(t *testing.T, e engine) {
 		limit   string
 	}{
 		"a value":          {changes: some(1, adapters.MaxValue+1), limit: "1048576"},
-		"a key":            {changes: []adapters.Change{{Key: strings.Repeat("k", adapters.MaxKey+1)}}, limit: "512"},
-		"control":          {changes: []adapters.Change{{Key: "a\u0085b"}}, limit: "control characters"},
-		"no UTF-8":         {changes: []adapters.Change{{Key: "a\xff"}}, limit: "UTF-8"},
 		"the keys":         {changes: some(adapters.MaxKeys+1, 0), limit: "10000"},
 		"all values":       {changes: some(adapters.MaxTotal/adapters.MaxValue+2, adapters.MaxValue), limit: "67108864"},
 		"a kind":           {kind: "other", changes: some(1, 1), limit: `"other"`},
@@ -54,6 +51,34 @@ func beyondTheLimits(t *testing.T, e engine) {
 	}
 	if _, err := s.Lock(t.Context(), long, "test"); err == nil {
 		t.Error("a namespace that is too long can be locked")
+	}
+}
+
+// noKeys: neither Apply nor Commit takes them, and not to delete them either.
+func noKeys(t *testing.T, e engine) {
+	s := e.opened(t, sqlstore.Options{})
+	l, err := s.Lock(t.Context(), storetest.Somewhere, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Unlock()
+	for key, why := range map[string]string{
+		"": "empty", strings.Repeat("k", adapters.MaxKey+1): "512", "a\u0085b": "control characters", "a\nb": "control characters", "a\xff": "UTF-8",
+	} {
+		for _, remove := range []bool{false, true} {
+			b := adapters.Batch{Changes: []adapters.Change{{Key: "good"}, {Key: key, Delete: remove}}}
+			for what, err := range map[string]error{
+				"Apply":  s.Values(adapters.Config).Apply(t.Context(), storetest.Somewhere, b),
+				"Commit": s.Commit(t.Context(), l, adapters.Write{Values: []adapters.Part{{Kind: adapters.Config, Batch: b}}}),
+			} {
+				if err == nil || !strings.Contains(err.Error(), why) || strings.Contains(err.Error(), "\n") || len(err.Error()) > 400 {
+					t.Errorf("%s of the key %.20q gives %v, want %q in it", what, key, err, why)
+				}
+			}
+		}
+	}
+	if keys, err := s.Values(adapters.Config).Keys(t.Context(), storetest.Somewhere); err != nil || len(keys) != 0 {
+		t.Errorf("then there are the keys %q, %v", keys, err)
 	}
 }
 

@@ -21,6 +21,7 @@ type format struct {
 	place            func(adapters.Namespace) (string, bool)
 	maxKey, maxValue int
 	whole            bool
+	essential        bool
 }
 
 func formatOf(options []Option) format {
@@ -87,8 +88,17 @@ func Namespaces(place func(adapters.Namespace) (string, bool)) Option {
 // WholeBatches says that a batch happens whole or not at all.
 func WholeBatches() Option { return func(f *format) { f.whole = true } }
 
+// Essential leaves out the tests that take long on a slow engine: the largest values
+// and, in Store, the kinds but for two of them, a fault at each operation of a commit and
+// each way to damage the store.
+func Essential() Option { return func(f *format) { f.essential = true } }
+
 // secretAnyway says that the values are secret whatever is said of them.
-func (f format) secretAnyway() bool { return f.kind == adapters.Secrets || f.kind == adapters.State }
+func (f format) secretAnyway() bool { return secretAnyway(f.kind) }
+
+func secretAnyway(k adapters.Kind) bool {
+	return k == adapters.Secrets || k == adapters.State || k == adapters.Hidden
+}
 
 // set makes a change that sets a key.
 func (f format) set(key, value string) adapters.Change {

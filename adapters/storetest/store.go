@@ -35,21 +35,27 @@ type Place struct {
 }
 
 // Store runs the suite, that of Values for each kind too. place gives another place
-// each time, for tests that run in parallel.
-func Store(t *testing.T, place func(t *testing.T) Place) {
+// each time, for tests that run in parallel. Of the options Essential makes sense here.
+func Store(t *testing.T, place func(t *testing.T) Place, options ...Option) {
+	f := formatOf(options)
 	for _, kind := range adapters.Kinds {
+		if f.essential && kind != adapters.Config && kind != adapters.Secrets {
+			continue
+		}
 		t.Run("values of "+string(kind), func(t *testing.T) {
 			t.Parallel()
-			Values(t, func(t *testing.T) adapters.Values { return opened(t, place(t)).Values(kind) }, Kind(kind), WholeBatches())
+			Values(t, func(t *testing.T) adapters.Values { return opened(t, place(t)).Values(kind) },
+				append(options, Kind(kind), WholeBatches())...)
 		})
+	}
+	if !f.essential {
+		exhaustive(t, place)
 	}
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, Place)
 	}{
 		{"a commit writes everything", commitWrites},
-		{"a commit happens whole or not at all", commitWhole},
-		{"a batch happens whole or not at all", batchWhole},
 		{"a lock that failed is not held", lockFails},
 		{"a commit needs the newest lock", fenced},
 		{"a commit is of its lock's installation", commitFits},
@@ -57,6 +63,7 @@ func Store(t *testing.T, place func(t *testing.T) Place) {
 		{"one holds the lock of an installation", exclusive},
 		{"who waits gets the lock", waiting},
 		{"who waits in vain learns who holds it", lockedError},
+		{"who has no time gets a lock that is free", lockedAtOnce},
 		{"many want the same lock", contended},
 		{"installations are listed", listed},
 		{"the journal is listed", journalled},
@@ -72,13 +79,25 @@ func Store(t *testing.T, place func(t *testing.T) Place) {
 			test.run(t, place(t))
 		})
 	}
+	t.Run("a newer store is refused", func(t *testing.T) { newer(t, place(t)) })
+}
+
+// exhaustive runs what Essential leaves out.
+func exhaustive(t *testing.T, place func(t *testing.T) Place) {
+	t.Run("a commit happens whole or not at all", func(t *testing.T) {
+		t.Parallel()
+		commitWhole(t, place(t))
+	})
+	t.Run("a batch happens whole or not at all", func(t *testing.T) {
+		t.Parallel()
+		batchWhole(t, place(t))
+	})
 	for _, what := range slices.Sorted(maps.Keys(place(t).Tamper)) {
 		t.Run("check finds: "+what, func(t *testing.T) {
 			t.Parallel()
 			tampered(t, place(t), what)
 		})
 	}
-	t.Run("a newer store is refused", func(t *testing.T) { newer(t, place(t)) })
 }
 
 func opened(t *testing.T, p Place) adapters.Store { return faulty(t, p, nil) }
@@ -130,7 +149,7 @@ func write(ns adapters.Namespace, revision uint64) adapters.Write {
 			By:      "anna", CreatedAt: began, UpdatedAt: at},
 		Journal: &adapters.JournalEntry{ID: id, Namespace: ns, Status: adapters.Committed, Origin: origin, Revision: revision, Token: revision,
 			PlanDigest: digest, StateDigest: digest, By: "anna", CreatedAt: at, UpdatedAt: at,
-			Elsewhere: map[adapters.Kind]adapters.Staging{adapters.Secrets: {Set: []string{"a"}, Delete: []string{"b"}, Keep: []string{}, Forget: []string{}}}},
+			Elsewhere: map[adapters.Kind]adapters.Staging{adapters.Secrets: {Adapter: "plugin:/opt/vault", Set: []string{"a"}, Delete: []string{"b"}, Keep: []string{}, Forget: []string{}}}},
 		Audit: []adapters.AuditEntry{
 			{Time: at, Scope: ns.Scope(), Namespace: ns.String(), By: "anna", What: "setup", Revision: revision, JournalID: id, Pack: ref,
 				PlanDigest: digest, StateDigest: digest, Walls: json.RawMessage(`{"seccomp": true}`), Detail: json.RawMessage(`{"keys":["a"]}`)},
@@ -138,7 +157,7 @@ func write(ns adapters.Namespace, revision uint64) adapters.Write {
 		},
 	}
 	for _, kind := range adapters.Kinds {
-		for _, area := range []adapters.Area{adapters.Live, adapters.Before, adapters.Staged(id)} {
+		for _, area := range []adapters.Area{adapters.Live, adapters.Before, adapters.Staged(id), adapters.Kept(id)} {
 			place := ns.In(area).String() + " " + string(kind)
 			w.Values = append(w.Values, adapters.Part{Kind: kind, Area: area, Batch: adapters.Batch{ID: id, Origin: origin, Changes: []adapters.Change{
 				{Key: "a", Value: adapters.Value{Bytes: fmt.Append(nil, place, revision)}},
@@ -170,7 +189,7 @@ func Fill(t *testing.T, p Place) {
 	done.Status = adapters.Finished
 	var tidied []adapters.Part
 	for _, part := range write(Somewhere, 1).Values {
-		if part.Area == adapters.Staged(done.ID) {
+		if part.Area == adapters.Staged(done.ID) || part.Area == adapters.Kept(done.ID) {
 			for i := range part.Batch.Changes {
 				part.Batch.Changes[i].Delete = true
 			}
@@ -202,7 +221,7 @@ func dump(t *testing.T, s adapters.Store, namespaces ...adapters.Namespace) ever
 	for _, ns := range namespaces {
 		areas := []adapters.Area{adapters.Live, adapters.Before}
 		for _, j := range e.Journal {
-			areas = append(areas, adapters.Staged(j.ID))
+			areas = append(areas, adapters.Staged(j.ID), adapters.Kept(j.ID))
 		}
 		for _, area := range areas {
 			for _, kind := range adapters.Kinds {
@@ -215,7 +234,7 @@ func dump(t *testing.T, s adapters.Store, namespaces ...adapters.Namespace) ever
 					if e.Values[at] == nil {
 						e.Values[at] = map[string]string{}
 					}
-					e.Values[at][k] = fmt.Sprintf("%q %v", v.Bytes, v.Secret || kind == adapters.Secrets || kind == adapters.State)
+					e.Values[at][k] = fmt.Sprintf("%q %v", v.Bytes, v.Secret || secretAnyway(kind))
 				}
 			}
 		}
@@ -611,6 +630,33 @@ func lockedError(t *testing.T, p Place) {
 	}
 }
 
+// lockedAtOnce: the end of the context ends the waiting for others, and nothing else.
+func lockedAtOnce(t *testing.T, p Place) {
+	var giveUp context.CancelCauseFunc
+	at := ""
+	s := faulty(t, p, func(op string) error {
+		if op == at {
+			giveUp(errors.New("no time"))
+		}
+		return nil
+	})
+	for _, at = range []string{"lock", "put lock", "commit"} {
+		var ctx context.Context
+		ctx, giveUp = context.WithCancelCause(t.Context())
+		l, err := s.Lock(ctx, Somewhere, "who has no time")
+		giveUp(nil)
+		if err != nil {
+			t.Errorf("a context that ended before %q gives %v", at, err)
+			continue
+		}
+		at = ""
+		commit(t, s, l, adapters.Write{})
+		if err := l.Unlock(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func contended(t *testing.T, p Place) {
 	const want = 4
 	var mu sync.Mutex
@@ -829,7 +875,7 @@ func sound(t *testing.T, p Place) {
 	if len(r.Problems) > 0 {
 		t.Errorf("a sound store has problems: %+v", r.Problems)
 	}
-	if want := len(adapters.Kinds) * 3 * 3; r.Installs != 1 || r.Open != 1 || r.Audit != 4 || r.Values != want {
+	if want := len(adapters.Kinds) * 4 * 3; r.Installs != 1 || r.Open != 1 || r.Audit != 4 || r.Values != want {
 		t.Errorf("the report is %+v, want %d values", r, want)
 	}
 }
@@ -837,16 +883,24 @@ func sound(t *testing.T, p Place) {
 func stray(t *testing.T, p Place) {
 	Fill(t, p)
 	s := opened(t, p)
-	lost := Somewhere.In(adapters.Staged(fmt.Sprintf("%032x", 1))) // its commit is finished
-	if err := s.Values(adapters.Config).Apply(t.Context(), lost, adapters.Batch{Changes: []adapters.Change{{Key: "a"}}}); err != nil {
-		t.Fatal(err)
-	}
-	r, err := s.Check(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Where, lost.String()) {
-		t.Errorf("the problems are %+v, want one of %s", r.Problems, lost)
+	finished := fmt.Sprintf("%032x", 1)
+	for _, area := range []adapters.Area{adapters.Staged(finished), adapters.Kept(finished)} {
+		lost := Somewhere.In(area)
+		change := func(c adapters.Change) {
+			t.Helper()
+			if err := s.Values(adapters.Config).Apply(t.Context(), lost, adapters.Batch{Changes: []adapters.Change{c}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		change(adapters.Change{Key: "a"})
+		r, err := s.Check(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Where, lost.String()) {
+			t.Errorf("the problems are %+v, want one of %s", r.Problems, lost)
+		}
+		change(adapters.Change{Key: "a", Delete: true})
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/greentic-ai/greentic-provision/adapters"
 	"github.com/greentic-ai/greentic-provision/adapters/sqlite"
@@ -161,6 +162,12 @@ func (l lock) Token() uint64 { return l.token }
 
 func (s store) Lock(ctx context.Context, ns adapters.Namespace, holder string) (adapters.Lock, error) {
 	switch s.fault {
+	case "no try":
+		l, err := s.Store.Lock(ctx, ns, holder)
+		if err == nil && ctx.Err() != nil {
+			return nil, errors.Join(ctx.Err(), l.Unlock())
+		}
+		return l, err
 	case "no exclusion":
 		ns.Install += fmt.Sprint(installs.Add(1))
 	case "one token":
@@ -254,7 +261,7 @@ func (plain) Open(_ context.Context, _, _ string, value []byte) ([]byte, error) 
 func place(t *testing.T, fault string) storetest.Place {
 	path := filepath.Join(t.TempDir(), "store.db")
 	open := func(path string, hook func(string) error) (adapters.Store, error) {
-		s, err := sqlite.Open(context.Background(), path, sqlstore.Options{Sealer: plain{}, Fault: hook})
+		s, err := sqlite.Open(context.Background(), path, sqlstore.Options{Sealer: plain{}, Fault: hook, Wait: time.Minute}) // machines are busy
 		if err != nil {
 			return nil, err
 		}
@@ -308,6 +315,7 @@ func TestFaultsAreFound(t *testing.T) {
 		{"store", "no exclusion", "one_holds_the_lock_of_an_installation"},
 		{"store", "one token", "a_commit_needs_the_newest_lock"},
 		{"store", "unknown holder", "who_waits_in_vain_learns_who_holds_it"},
+		{"store", "no try", "who_has_no_time_gets_a_lock_that_is_free"},
 		{"store", "two transactions", "a_commit_happens_whole_or_not_at_all"},
 		{"store", "no fence", "a_commit_needs_the_newest_lock"},
 		{"store", "any installation", "a_commit_is_of_its_lock's_installation"},

@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/greentic-ai/greentic-provision/adapters"
+	"github.com/greentic-ai/greentic-provision/adapters/greentic"
 	"github.com/greentic-ai/greentic-provision/adapters/plugin"
 	"github.com/greentic-ai/greentic-provision/engine"
 	"github.com/greentic-ai/greentic-provision/internal/packtest"
@@ -29,17 +30,19 @@ import (
 	"github.com/greentic-ai/greentic-provision/internal/workertest"
 )
 
-// failing is a plug-in that fails: it keeps secrets in memory, and does what
-// GREENTIC_ADAPTER_FAIL says at the n-th call: "kill 3", "hang 3".
+// failing is a plug-in that fails: it keeps secrets in a file in GREENTIC_ADAPTER_DIR, and
+// does what GREENTIC_ADAPTER_FAIL says at its n-th call: "kill 3", "hang 3".
 const failing = "failing-plugin"
 
 func failingPlugin() {
-	plugin.Serve(&fails{values: map[adapters.Namespace]map[string]adapters.Value{}}, nil)
+	plugin.Serve(&fails{file: failingFile(os.Getenv("GREENTIC_ADAPTER_DIR"))}, nil)
 }
 
+func failingFile(dir string) string { return filepath.Join(dir, "values.json") }
+
 type fails struct {
-	calls  int
-	values map[adapters.Namespace]map[string]adapters.Value
+	calls int
+	file  string
 }
 
 func (f *fails) call(ctx context.Context) {
@@ -57,28 +60,58 @@ func (f *fails) call(ctx context.Context) {
 	}
 }
 
+// read gives what is in the file: values by namespace and key.
+func (f *fails) read() (map[string]map[string]adapters.Value, error) {
+	values := map[string]map[string]adapters.Value{}
+	b, err := os.ReadFile(f.file)
+	if errors.Is(err, os.ErrNotExist) {
+		return values, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &values)
+	}
+	return values, err
+}
+
 func (f *fails) Keys(ctx context.Context, ns adapters.Namespace) ([]string, error) {
-	return slices.Sorted(maps.Keys(f.values[ns])), nil
+	values, err := f.read()
+	return slices.Sorted(maps.Keys(values[ns.String()])), err
 }
 
 func (f *fails) Load(ctx context.Context, ns adapters.Namespace) (map[string]adapters.Value, error) {
 	f.call(ctx)
-	return f.values[ns], nil
+	values, err := f.read()
+	return values[ns.String()], err
 }
 
 func (f *fails) Apply(ctx context.Context, ns adapters.Namespace, b adapters.Batch) error {
 	f.call(ctx)
-	if f.values[ns] == nil {
-		f.values[ns] = map[string]adapters.Value{}
+	values, err := f.read()
+	if err != nil {
+		return err
+	}
+	of := values[ns.String()]
+	if of == nil {
+		of = map[string]adapters.Value{}
 	}
 	for _, c := range b.Changes {
 		if c.Delete {
-			delete(f.values[ns], c.Key)
+			delete(of, c.Key)
 		} else {
-			f.values[ns][c.Key] = c.Value
+			of[c.Key] = c.Value
 		}
 	}
-	return nil
+	if values[ns.String()] = of; len(of) == 0 {
+		delete(values, ns.String())
+	}
+	text, err := json.Marshal(values)
+	if err == nil {
+		err = os.WriteFile(f.file+".new", text, 0o600)
+	}
+	if err == nil {
+		err = os.Rename(f.file+".new", f.file)
+	}
+	return err
 }
 
 // desk is a person's machine: a home of its own, a pack, answers.
@@ -86,12 +119,14 @@ type desk struct {
 	*testing.T
 	dir   string
 	store []string // flags that say where state is
+	// elsewhere is all that can be seen of the values that are not in the store.
+	elsewhere func(*testing.T) string
 }
 
 const answer = "hunter2-C4n4ry/x"
 
 func newDesk(t *testing.T, store ...string) *desk {
-	d := &desk{t, t.TempDir(), store}
+	d := &desk{t, t.TempDir(), store, func(*testing.T) string { return "" }}
 	for _, name := range []string{"HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"} {
 		t.Setenv(name, filepath.Join(d.dir, name))
 	}
@@ -128,6 +163,16 @@ func (d *desk) write(name, text string) {
 // says.
 func (d *desk) run(want int, args ...string) (stdout, stderr string) {
 	d.Helper()
+	code, stdout, stderr := d.try(args...)
+	if code != want {
+		d.Fatalf("%q: exit code %d, want %d\n%s%s", args, code, want, stdout, stderr)
+	}
+	return stdout, stderr
+}
+
+// try is run with any exit code.
+func (d *desk) try(args ...string) (code int, stdout, stderr string) {
+	d.Helper()
 	var out, errs bytes.Buffer
 	full := slices.Concat(args, d.store)
 	if args[0] == "apply" || args[0] == "dry-run" {
@@ -135,13 +180,11 @@ func (d *desk) run(want int, args ...string) (stdout, stderr string) {
 			full = append(full, "--worker", workertest.Path)
 		}
 	}
-	if code := run(d.Context(), full, strings.NewReader(""), &out, &errs); code != want {
-		d.Fatalf("%q: exit code %d, want %d\n%s%s", args, code, want, out.String(), errs.String())
-	}
+	code = run(d.Context(), full, strings.NewReader(""), &out, &errs)
 	if strings.Contains(out.String()+errs.String(), answer) {
 		d.Fatalf("%q shows a secret", args)
 	}
-	return out.String(), errs.String()
+	return code, out.String(), errs.String()
 }
 
 var installed1 = []string{"--env", "prod", "--tenant", "acme", "--provider-id", "greentic.fixture.mailer"}
@@ -154,13 +197,22 @@ func (d *desk) about(want int, args ...string) string {
 
 func (d *desk) setup(want int, more ...string) (stdout, stderr string) {
 	d.Helper()
-	return d.run(want, slices.Concat([]string{"apply", "setup", "--pack", d.path("mailer.gtpack"), "--answers", d.path("answers.json"), "--yes", "--json"}, installed1, more)...)
+	return d.run(want, d.settingUp(more...)...)
+}
+
+func (d *desk) settingUp(more ...string) []string {
+	return slices.Concat([]string{"apply", "setup", "--pack", d.path("mailer.gtpack"), "--answers", d.path("answers.json"), "--yes", "--json"}, installed1, more)
 }
 
 // state is all that can be seen of the installation, but for the history.
 func (d *desk) state() string {
 	d.Helper()
-	out, _ := d.run(engine.ExitOK, "installs", "list", "--json")
+	code, out, stderr := d.try("installs", "list", "--json")
+	if code == engine.ExitUsage && strings.Contains(stderr, "there is no such store") {
+		out = `{"installs":[]}`
+	} else if code != engine.ExitOK {
+		d.Fatalf("exit code %d: %s", code, stderr)
+	}
 	var list struct{ Installs []struct{ Namespace string } }
 	if err := json.Unmarshal([]byte(out), &list); err != nil {
 		d.Fatal(err)
@@ -169,16 +221,54 @@ func (d *desk) state() string {
 	if len(list.Installs) > 0 {
 		state += d.about(engine.ExitOK, "config", "list", "--json") + d.about(engine.ExitOK, "secrets", "list", "--json")
 	}
-	return state
+	return state + d.elsewhere(d.T)
 }
 
-// stores are the places where state can be: the flags of each.
-func stores(t *testing.T) map[string]func(*testing.T) []string {
+// home is a place where state can be: flags, and what is seen there with other eyes.
+type home struct {
+	flags     []string
+	elsewhere func(*testing.T) string
+}
+
+// names gives the files in a folder, if it is there.
+func names(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, f := range files {
+		list = append(list, f.Name())
+	}
+	return fmt.Sprintln("files elsewhere:", list)
+}
+
+// live gives keys of what is in force for installed1, and digests of the values.
+func live(t *testing.T, values adapters.Values, err error) string {
+	t.Helper()
+	ns := adapters.Namespace{Env: "prod", Tenant: "acme", Provider: "greentic.fixture.mailer", Install: "default"}
+	var found map[string]adapters.Value
+	if err == nil {
+		found, err = values.Load(t.Context(), ns)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := "live elsewhere:\n"
+	for _, k := range slices.Sorted(maps.Keys(found)) {
+		s += fmt.Sprintf("%s %x\n", k, sha256.Sum256(found[k].Bytes))
+	}
+	return s
+}
+
+// stores are the places where state can be.
+func stores(t *testing.T) map[string]func(*testing.T) home {
 	example, err := workertest.Build("examples/plugin-secrets")
 	if err != nil {
 		t.Fatal(err)
 	}
-	withPlugin := func(t *testing.T) []string {
+	withPlugin := func(t *testing.T) home {
 		dir := t.TempDir()
 		identity := filepath.Join(dir, "identity.txt")
 		// A key of this test's own, made as the program makes them.
@@ -191,15 +281,33 @@ func stores(t *testing.T) map[string]func(*testing.T) []string {
 		if err := os.WriteFile(identity, key, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		t.Setenv("GREENTIC_ADAPTER_DIR", filepath.Join(dir, "secrets"))
+		folder := filepath.Join(dir, "secrets")
+		t.Setenv("GREENTIC_ADAPTER_DIR", folder)
 		t.Setenv("GREENTIC_ADAPTER_IDENTITY_FILE", identity)
-		return []string{"--adapter", "secrets=plugin:" + example + "?sha256=" + fileSum(t, example)}
+		return home{[]string{"--adapter", "secrets=plugin:" + example + "?sha256=" + fileSum(t, example)}, func(t *testing.T) string { return names(t, folder) }}
 	}
-	return map[string]func(*testing.T) []string{
-		"sqlite":                       func(*testing.T) []string { return nil },
-		"postgres":                     func(t *testing.T) []string { return []string{"--store", pgtest.Open(t)} },
+	forGreentic := func(kinds ...string) func(t *testing.T) home {
+		return func(t *testing.T) home {
+			bundle := t.TempDir()
+			h := home{elsewhere: func(t *testing.T) string {
+				secrets, err := greentic.Secrets(bundle)
+				s := live(t, secrets, err)
+				config, err := greentic.Config(bundle)
+				return s + live(t, config, err)
+			}}
+			for _, kind := range kinds {
+				h.flags = append(h.flags, "--adapter", kind+"=greentic:"+bundle)
+			}
+			return h
+		}
+	}
+	nowhere := func(*testing.T) string { return "" }
+	return map[string]func(*testing.T) home{
+		"sqlite":                       func(*testing.T) home { return home{nil, nowhere} },
+		"postgres":                     func(t *testing.T) home { return home{[]string{"--store", pgtest.Open(t)}, nowhere} },
 		"sqlite, secrets elsewhere":    withPlugin,
-		"sqlite, secrets for Greentic": func(t *testing.T) []string { return []string{"--adapter", "secrets=greentic:" + t.TempDir()} },
+		"sqlite, secrets for Greentic": forGreentic("secrets"),
+		"sqlite, both for Greentic":    forGreentic("secrets", "config"),
 	}
 }
 
@@ -215,13 +323,19 @@ func fileSum(t *testing.T, path string) string {
 
 // TestApplyEverywhere: dry run, review, apply, show, update, remove, wherever state is.
 func TestApplyEverywhere(t *testing.T) {
-	for name, flags := range stores(t) {
+	for name, open := range stores(t) {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t, flags(t)...)
-			before := d.state()
+			h := open(t)
+			d := newDesk(t, h.flags...)
+			d.elsewhere = h.elsewhere
+			before, empty := d.state(), d.elsewhere(t)
 			plan := d.path("plan.json")
-			d.run(engine.ExitOK, slices.Concat([]string{"dry-run", "setup", "--pack", d.path("mailer.gtpack"), "--answers", d.path("answers.json"), "--json", "--output", plan}, installed1)...)
+			// Nothing is installed, so that no store is needed for the plan.
+			(&desk{T: t, dir: d.dir}).run(engine.ExitOK, slices.Concat([]string{"dry-run", "setup", "--pack", d.path("mailer.gtpack"), "--answers", d.path("answers.json"), "--json", "--output", plan}, installed1)...)
 			d.run(engine.ExitOK, slices.Concat([]string{"apply", "setup", "--pack", d.path("mailer.gtpack"), "--answers", d.path("answers.json"), "--plan", plan}, installed1)...)
+			if empty != "" && d.elsewhere(t) == empty {
+				t.Error("nothing was stored elsewhere")
+			}
 			if got := d.about(engine.ExitOK, "secrets", "list"); got != "api_key\n" {
 				t.Errorf("secrets: %q", got)
 			}
@@ -240,7 +354,7 @@ func TestApplyEverywhere(t *testing.T) {
 				t.Errorf("after remove (-before +after):\n%s", diff)
 			}
 			out, _ := d.run(engine.ExitOK, "store", "check")
-			if !strings.Contains(out, "1 installations, 0 values, 3 entries in the audit log, 0 unfinished commits") {
+			if !strings.Contains(out, "1 installation, 0 values, 3 entries in the audit log, 0 unfinished commits") {
 				t.Errorf("check: %s", out)
 			}
 		})
@@ -384,21 +498,55 @@ func TestPluginsThatFail(t *testing.T) {
 			t.Errorf("%q", stderr)
 		}
 	})
-	for _, how := range []string{"kill", "hang"} {
-		for n := 1; n <= 3; n++ {
-			t.Run(fmt.Sprint(how, " ", n), func(t *testing.T) {
-				d := newDesk(t, "--adapter", "secrets=plugin:"+path+"?sha256="+sum+"&timeout=1s")
+	for how, of := range map[string]struct {
+		timeout string
+		step    int // a plug-in that hangs takes its time: not each call is tried
+	}{"kill": {"30s", 1}, "hang": {"500ms", 3}} {
+		t.Run(how, func(t *testing.T) {
+			healthy := "secrets=plugin:" + path + "?sha256=" + sum
+			undone, finished := 0, 0
+			for n, code := 1, engine.ExitFault; code != engine.ExitOK; n += of.step {
+				dir := t.TempDir()
+				d := newDesk(t, "--adapter", healthy)
+				d.elsewhere = func(t *testing.T) string {
+					values, err := (&fails{file: failingFile(dir)}).read()
+					if err != nil {
+						t.Fatal(err)
+					}
+					s := ""
+					for _, ns := range slices.Sorted(maps.Keys(values)) {
+						s += fmt.Sprintln(ns, slices.Sorted(maps.Keys(values[ns])))
+					}
+					return s
+				}
+				const nothing = "[]\n"
+				const everything = "[{provision:prod:acme:_:greentic.fixture.mailer:default}]\n" +
+					`{"config":{"host":"mail.example.invalid","port":587},"withheld":[]}` + "\n" + `{"secrets":["api_key"]}` + "\n" +
+					"provision:prod:acme:_:greentic.fixture.mailer:default [api_key]\n"
+				t.Setenv("GREENTIC_ADAPTER_DIR", dir)
 				t.Setenv("GREENTIC_ADAPTER_FAIL", fmt.Sprint(how, " ", n))
-				_, stderr := d.setup(engine.ExitFault)
-				if !strings.Contains(stderr, "secrets") || strings.Count(stderr, "\n") != 1 {
-					t.Errorf("%q", stderr)
+				d.store = []string{"--adapter", healthy + "&timeout=" + of.timeout}
+				var stderr string
+				code, _, stderr = d.try(d.settingUp()...)
+				if code != engine.ExitOK && (code != engine.ExitFault || !strings.Contains(stderr, "secrets") || strings.Count(stderr, "\n") != 1) {
+					t.Fatalf("call %d: exit code %d: %q", n, code, stderr)
 				}
 				t.Setenv("GREENTIC_ADAPTER_FAIL", "")
+				d.store = []string{"--adapter", healthy}
 				d.run(engine.ExitOK, "recover")
-				if got := d.state(); got != "[]\n" {
-					t.Errorf("installed: %s", got)
+				switch got := d.state(); {
+				case got == everything && code != engine.ExitOK:
+					finished++
+				case got == everything:
+				case got == nothing && code != engine.ExitOK:
+					undone++
+				default:
+					t.Fatalf("call %d: exit code %d, %s", n, code, got)
 				}
-			})
-		}
+			}
+			if undone < 2 || finished < 2 {
+				t.Errorf("undone %d times, finished %d times", undone, finished)
+			}
+		})
 	}
 }

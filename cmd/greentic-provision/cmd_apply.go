@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	"github.com/greentic-ai/greentic-provision/capability"
 	"github.com/greentic-ai/greentic-provision/commit"
 	"github.com/greentic-ai/greentic-provision/engine"
+	"github.com/greentic-ai/greentic-provision/form"
 	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/pack"
 	"github.com/greentic-ai/greentic-provision/plan"
@@ -39,8 +42,8 @@ has agreed: on the terminal, by --yes, or by naming the plan that was reviewed (
 		`As setup, with the pack's update flow or, by questions, in the mode update, for what is installed.`},
 	pack.EntryRemove: {"Remove an installation: undo what it stored",
 		`Puts back what stood in every key before the installation first touched it, from the last to the first, and deletes
-what was not there. With --pack, the pack's own removal is run as well, for its operations on other systems; without
-it, the record alone decides, and --provider-id says which installation.`},
+what was not there. With --pack, the pack's own removal, if it has one, is run as well, for its operations on other
+systems; without it, the record alone decides, and --provider-id says which installation.`},
 }
 
 func (a *app) apply(entry pack.Entry) *cobra.Command {
@@ -78,25 +81,18 @@ func lockFlag(fs *pflag.FlagSet, to *time.Duration) {
 
 // check reports the first flag that makes no sense.
 func (f *applying) check(a *app, given func(flag string) bool) error {
-	withoutPack := f.entry == pack.EntryRemove && f.pack.path == ""
-	if withoutPack {
-		if f.providerID == "" {
-			return &usageError{what: "--pack", rule: "is missing", hint: "name the pack, or the installation with --provider-id"}
-		}
-		f.pack.path = "-" // for the checks of dry-run
+	f.byRecord = f.entry == pack.EntryRemove && f.pack.path == ""
+	if f.byRecord && f.providerID == "" {
+		return &usageError{what: "--pack", rule: "is missing", hint: "name the pack, or the installation with --provider-id"}
 	}
-	err := f.dryRun.check(given)
-	if withoutPack {
-		f.pack.path = ""
-	}
-	if err != nil {
+	if err := f.dryRun.check(given); err != nil {
 		return err
 	}
 	if f.plan != "" && f.expectDigest != "" {
 		return &usageError{what: "--plan", rule: "contradicts --expect-digest", hint: "the file has the digest"}
 	}
-	if withoutPack && (f.plan != "" || f.expectDigest != "") {
-		return &usageError{what: "--plan", rule: "needs --pack: without one there is no plan"}
+	if flag := f.reviewFlag(); f.byRecord && flag != "" {
+		return &usageError{what: flag, rule: "needs --pack: without one there is no plan"}
 	}
 	if d := f.expectDigest; d != "" && !isDigest(d) {
 		return &usageError{what: "--expect-digest", where: quote(d), rule: "is not sha256: and 64 hexadecimal digits"}
@@ -114,10 +110,24 @@ func (f *applying) check(a *app, given func(flag string) bool) error {
 		return &usageError{what: "--lock-timeout", where: f.lockTimeout.String(), rule: "is negative"}
 	}
 	if !f.agreed() && (!a.hasTerminal() || stdin > 0) {
-		return &usageError{what: "apply " + string(f.entry), rule: "needs somebody to agree, and stdin is no terminal",
-			hint: "review a dry run and name it with --plan FILE or --expect-digest sha256:…, or say --yes"}
+		hint := "review a dry run and name it with --plan FILE or --expect-digest sha256:…, or say --yes"
+		if f.byRecord {
+			hint = "say --yes; with --pack, a reviewed dry run can be named with --plan FILE or --expect-digest sha256:…, too"
+		}
+		return &usageError{what: "apply " + string(f.entry), rule: "needs somebody to agree, and stdin is no terminal", hint: hint}
 	}
 	return nil
+}
+
+// reviewFlag is the flag that names what was reviewed, or "".
+func (f *applying) reviewFlag() string {
+	switch {
+	case f.plan != "":
+		return "--plan"
+	case f.expectDigest != "":
+		return "--expect-digest"
+	}
+	return ""
 }
 
 func isDigest(s string) bool {
@@ -134,7 +144,7 @@ func isDigest(s string) bool {
 }
 
 // agreed says that nobody has to be asked.
-func (f *applying) agreed() bool { return f.yes || f.plan != "" || f.expectDigest != "" }
+func (f *applying) agreed() bool { return f.yes || f.reviewFlag() != "" }
 
 // maxReviewed bounds the file of --plan.
 const maxReviewed = 64 * limits.MiB
@@ -152,22 +162,13 @@ func (a *app) runApply(c *cobra.Command, f applying) error {
 			return err
 		}
 	}
-	out, err := a.newOutput("--output", f.output, input{"--pack", f.pack.path}, input{"--answers", f.answers}, input{"--trust", f.pack.trust},
-		input{"--policy", f.policy}, input{"--store", f.store}, input{"--plan", f.plan}, input{"--secrets", f.secrets})
+	out, err := a.newOutput("--output", f.output, append(f.inputs(), input{"--plan", f.plan}, input{"--secrets", f.secrets})...)
 	if err != nil {
 		return err
 	}
-	var reviewed *commit.Reviewed
-	if f.plan != "" {
-		b, err := a.readInput(ctx, "--plan", f.plan, maxReviewed, "")
-		if err != nil {
-			return err
-		}
-		r, err := commit.ParseReviewed(b)
-		if err != nil {
-			return malformed("--plan", f.plan, err)
-		}
-		reviewed = &r
+	reviewed, err := a.readReviewed(ctx, f.plan)
+	if err != nil {
+		return err
 	}
 	secrets, err := a.readSecrets(ctx, f.secrets)
 	if err != nil {
@@ -176,10 +177,12 @@ func (a *app) runApply(c *cobra.Command, f applying) error {
 	var blueprint *pack.Blueprint
 	packID := ""
 	if f.pack.path != "" {
-		if blueprint, err = a.openPack(ctx, f.pack, f.entry); err != nil {
+		if blueprint, packID, err = a.openToRun(ctx, f.dryRun, true); err != nil {
 			return err
 		}
-		packID = blueprint.Manifest.ID
+		if flag := f.reviewFlag(); blueprint == nil && flag != "" {
+			return &usageError{what: flag, rule: "is for the plan of a run, and the pack has no removal that could be run", hint: "review dry-run remove --store and say --yes"}
+		}
 		if err := a.permit(ctx, &f.dryRun, packID); err != nil {
 			return err
 		}
@@ -202,13 +205,8 @@ func (a *app) runApply(c *cobra.Command, f applying) error {
 	if err != nil {
 		return err
 	}
-	if f.entry != pack.EntrySetup && !current.Installed() {
-		return &usageError{what: "apply " + string(f.entry), where: quote(ns.String()), rule: "is not installed",
-			hint: "installs list shows what is; apply setup installs"}
-	}
-	if blueprint != nil && current.Installed() && current.Install.Pack.ID != packID {
-		return &usageError{what: "--pack", where: quote(f.pack.path), rule: "is the pack " + quote(packID) + ", and " + ns.String() + " was made by " + quote(current.Install.Pack.ID),
-			hint: "another pack must not work on what this one stored: remove the installation first, or name another with --install-id"}
+	if err := f.suits("apply", current, packID); err != nil {
+		return err
 	}
 	doc := applied{Namespace: ns.String(), Recovered: recovered, Changes: []commit.Difference{}, Operations: []commit.Listed{}}
 
@@ -222,7 +220,7 @@ func (a *app) runApply(c *cobra.Command, f applying) error {
 			return a.report(out, f, result, doc)
 		}
 	}
-	if err := f.isReviewed(reviewed, result); err != nil {
+	if err := f.isReviewed(reviewed, result, current); err != nil {
 		return err
 	}
 	var set *commit.Set
@@ -231,7 +229,7 @@ func (a *app) runApply(c *cobra.Command, f applying) error {
 	if result != nil {
 		outcome = result.Outcome()
 	}
-	wanted := commit.Wanted{Secrets: secrets, Answers: answers, LeaveMissing: f.leaveMissing, Keys: f.keys}
+	wanted := commit.Wanted{Secrets: secrets, Answers: answers, LeaveMissing: f.leaveMissing, Grants: f.grants, Keys: f.keys, Own: ownNames(ns)}
 	if f.entry == pack.EntryRemove {
 		set, found, err = committer.NewRemoval(ctx, current, result, outcome, wanted)
 	} else {
@@ -245,6 +243,9 @@ func (a *app) runApply(c *cobra.Command, f applying) error {
 	}
 	if set == nil {
 		result.ExitCode = engine.ExitDiagnostics
+		if err := noteRefusal(ctx, committer, lock, result, found); err != nil {
+			return err
+		}
 		return a.report(out, f, result, doc)
 	}
 	doc.Changes = set.Differences()
@@ -256,20 +257,21 @@ func (a *app) runApply(c *cobra.Command, f applying) error {
 		return err
 	}
 	doc.Committed, doc.Revision, doc.Status = true, install.Revision, install.Status
-	if doc.Operations, err = committer.Resume(ctx, lock, nil); err != nil {
-		return &appliedError{install.Revision, err}
+	if doc.Operations, err = committer.Resume(ctx, lock, set.After(install), nil); err != nil {
+		return &appliedError{install.Revision, "its operations wait for apply resume", err}
 	}
 	return a.report(out, f, result, doc)
 }
 
-// appliedError says that what came after a commit failed.
+// appliedError says that what came after a commit failed, and what to do about it.
 type appliedError struct {
 	revision uint64
+	hint     string
 	err      error
 }
 
 func (e *appliedError) Error() string {
-	return fmt.Sprintf("%s (the plan is applied, as revision %d; its operations wait for apply resume)", e.err, e.revision)
+	return fmt.Sprintf("%s (the plan is applied, as revision %d; %s)", e.err, e.revision, e.hint)
 }
 
 func (e *appliedError) Unwrap() error { return e.err }
@@ -285,7 +287,7 @@ func (a *app) runToApply(ctx context.Context, f applying, b *pack.Blueprint, c c
 	if err != nil {
 		return nil, nil, err
 	}
-	inputs.ExistingState = r.state.ForGuest()
+	inputs.ExistingState = r.told().ForGuest()
 	r.applies = true
 	var denials []capability.Denial
 	r.denied = func(list []capability.Denial) { denials = list }
@@ -293,8 +295,7 @@ func (a *app) runToApply(ctx context.Context, f applying, b *pack.Blueprint, c c
 	if err != nil {
 		return nil, nil, err
 	}
-	origin := adapters.Origin{PackID: result.Pack.ID, PackVersion: result.Pack.Version, PackDigest: result.Pack.Digest}
-	walls, err := plan.Canonical(result.Walls)
+	origin, walls, err := ranFrom(result)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -316,7 +317,48 @@ func (a *app) runToApply(ctx context.Context, f applying, b *pack.Blueprint, c c
 	return result, answers, nil
 }
 
-// readSecrets reads a JSON object of texts.
+// ranFrom says for the audit log what ran, and behind which walls.
+func ranFrom(result *engine.Result) (adapters.Origin, json.RawMessage, error) {
+	walls, err := plan.Canonical(result.Walls)
+	return adapters.Origin{PackID: result.Pack.ID, PackVersion: result.Pack.Version, PackDigest: result.Pack.Digest, Unverified: result.Pack.Unverified}, walls, err
+}
+
+// noteRefusal notes in the audit log why a plan could not be applied.
+func noteRefusal(ctx context.Context, c commit.Committer, lock adapters.Lock, result *engine.Result, found []plan.Diagnostic) error {
+	origin, walls, err := ranFrom(result)
+	if err != nil {
+		return err
+	}
+	codes := map[string]bool{}
+	for _, d := range found {
+		if d.Severity == plan.Error {
+			codes[d.Code] = true
+		}
+	}
+	detail := map[string]any{"entry": result.Pack.Entry, "verdict": result.Verdict, "exit_code": result.ExitCode, "codes": slices.Sorted(maps.Keys(codes))}
+	return c.Note(ctx, lock, "failed", origin, walls, detail)
+}
+
+// readReviewed reads what a dry run wrote; nil where no file is named.
+func (a *app) readReviewed(ctx context.Context, file string) (*commit.Reviewed, error) {
+	if file == "" {
+		return nil, nil
+	}
+	b, err := a.readInput(ctx, "--plan", file, maxReviewed, "")
+	if err != nil {
+		return nil, err
+	}
+	if !json.Valid(b) { // most likely what it writes for people
+		return nil, &usageError{what: "--plan", where: quote(file), rule: "is not the result of a dry run (write one with dry-run --json --output FILE)"}
+	}
+	r, err := commit.ParseReviewed(b)
+	if err != nil {
+		return nil, malformed("--plan", file, err)
+	}
+	return &r, nil
+}
+
+// readSecrets reads a JSON object of texts, each for another secret.
 func (a *app) readSecrets(ctx context.Context, file string) (map[string][]byte, error) {
 	if file == "" {
 		return nil, nil
@@ -330,29 +372,60 @@ func (a *app) readSecrets(ctx context.Context, file string) (map[string][]byte, 
 		return nil, malformed("--secrets", file, err)
 	}
 	values, _ := plan.Tree(doc).(map[string]any)
-	secrets := map[string][]byte{}
+	secrets, spelled := map[string][]byte{}, map[string]string{}
 	for _, k := range slices.Sorted(maps.Keys(values)) {
 		text, ok := values[k].(string)
-		if _, why := capability.CanonicalSecret(k); why != "" {
-			return nil, &usageError{what: "--secrets", where: quote(file) + " at " + render.Text("/"+k, 200), rule: why}
+		canon, rule := capability.CanonicalSecret(k)
+		switch other, twice := spelled[canon]; {
+		case rule != "":
+		case !ok:
+			rule = "must be a string"
+		case text == "":
+			rule = "is empty"
+		case twice:
+			rule = "names the same secret as " + quote(other)
 		}
-		if !ok {
-			return nil, &usageError{what: "--secrets", where: quote(file) + " at " + render.Text("/"+k, 200), rule: "must be a string"}
+		if rule != "" {
+			return nil, &usageError{what: "--secrets", where: quote(file) + " at " + render.Text("/"+k, 200), rule: rule}
 		}
-		secrets[k] = []byte(text)
+		secrets[k], spelled[canon] = []byte(text), k
 	}
 	return secrets, nil
 }
 
 // isReviewed holds the plan against what was reviewed.
-func (f *applying) isReviewed(r *commit.Reviewed, result *engine.Result) error {
+func (f *applying) isReviewed(r *commit.Reviewed, result *engine.Result, current commit.Current) error {
 	switch {
 	case r != nil:
-		return r.Matches(result)
+		err := r.Matches(result)
+		if e, ok := errors.AsType[*commit.MismatchError](err); ok && r.Inputs.State.Revision == 0 && current.Installed() {
+			e.Differences = append(e.Differences, "to review a plan for what is installed, make it with dry-run --store "+quoteStore(f.store))
+		}
+		return err
+	case f.expectDigest != "" && commit.WritesState(result):
+		return &commit.MismatchError{Differences: []string{"the run writes to the state store, of which a plan's digest says nothing; review it with --plan FILE"}}
 	case f.expectDigest != "" && f.expectDigest != result.Digest:
 		return &commit.MismatchError{Differences: []string{fmt.Sprintf("the plan's digest is %s and not that of --expect-digest", result.Digest)}}
 	}
 	return nil
+}
+
+// quoteStore is a value of --store for people to copy; what may hold a password is left out.
+func quoteStore(store string) string {
+	switch s := (storing{store: store}); {
+	case s.isPostgres():
+		return "postgres://…"
+	case store == "" || store == defaultStore:
+		return defaultStore
+	}
+	return quote(store)
+}
+
+// declinedError says that somebody was asked and did not agree.
+type declinedError struct{ command string }
+
+func (e *declinedError) Error() string {
+	return e.command + ": nobody agreed; nothing was changed"
 }
 
 // agree shows what changes and asks, where nobody has agreed yet.
@@ -361,19 +434,43 @@ func (a *app) agree(ctx context.Context, f applying, current commit.Current, res
 		return nil
 	}
 	look := style(a.stderr)
-	text := ""
+	text := reviewHeader(current, result) + "\n"
 	if result != nil {
-		text = render.Notes(result, look)
+		text += render.Notes(result, look)
 	}
-	fmt.Fprint(a.stderr, text+render.Changes(changesTitle(current), changes, look))
-	answer, err := a.askLine(ctx, "\nApply this? Type yes: ", false)
-	if err != nil {
-		return err
+	fmt.Fprint(a.stderr, text+render.Changes(changesTitle(current), changes, look)+"\n")
+	answer, err := form.AskLine(ctx, form.Terminal{In: a.stdin, Out: a.stderr}, "Apply this? Type yes: ", false)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		fmt.Fprintln(a.stderr) // the question's line has no end
+	} else if err != nil {
+		return asked(err)
 	}
 	if answer != "yes" {
-		return &commit.MismatchError{Differences: []string{"nobody agreed; nothing was changed"}}
+		return &declinedError{"apply " + string(f.entry)}
 	}
 	return nil
+}
+
+// reviewHeader says which pack it is whose changes somebody is asked to agree to.
+func reviewHeader(current commit.Current, result *engine.Result) string {
+	is := adapters.PackRef{}
+	if current.Install != nil {
+		is = current.Install.Pack
+	}
+	way := "what the record says; the pack is not run"
+	if result != nil {
+		is = adapters.PackRef{ID: result.Pack.ID, Version: result.Pack.Version, Digest: result.Pack.Digest, Unverified: result.Pack.Unverified}
+		way = string(result.Pack.Via)
+	}
+	version := is.Version
+	if current.Installed() && current.Install.Pack.Version != version {
+		version = current.Install.Pack.Version + " → " + version
+	}
+	s := fmt.Sprintf("pack   %s %s\ndigest %s\nway    %s\n", render.Text(is.ID, 200), render.Text(version, 100), render.Text(is.Digest, 80), render.Text(way, 60))
+	if result != nil && is.Unverified {
+		s += "       UNVERIFIED: its bytes are not what it says of them (--allow-unverified)\n"
+	}
+	return s
 }
 
 func changesTitle(current commit.Current) string {
@@ -417,21 +514,10 @@ func (a *app) report(out output, f applying, result *engine.Result, doc applied)
 		if f.output == "" {
 			look = style(a.stdout)
 		}
-		text := ""
-		switch {
-		case !doc.Committed:
-			text = render.Result(result, look)
-		case result != nil:
-			text = render.Notes(result, look)
-		}
-		if doc.Committed {
-			text += render.Changes("Changes to "+doc.Namespace, doc.Changes, look)
-			if len(doc.Operations) > 0 {
-				text += "\n" + render.Operations(doc.Operations, look)
-			}
-			text += "\n" + a.conclusion(doc) + "\n"
-		}
-		err = out.write([]byte(text))
+		err = out.write([]byte(a.reportText(f, result, doc, look)))
+	}
+	if err != nil && doc.Committed {
+		return &appliedError{doc.Revision, "installs show says what there is now", err}
 	}
 	if err != nil {
 		return err
@@ -444,6 +530,26 @@ func (a *app) report(out output, f applying, result *engine.Result, doc applied)
 		e.line = line
 	}
 	return e
+}
+
+// reportText is how an apply ended, for people. What they have just agreed to is not
+// shown to them once more.
+func (a *app) reportText(f applying, result *engine.Result, doc applied, look render.Style) string {
+	if !doc.Committed {
+		return render.Result(result, look)
+	}
+	var parts []string
+	if f.agreed() || f.output != "" {
+		text := ""
+		if result != nil {
+			text = render.Notes(result, look)
+		}
+		parts = append(parts, text+render.Changes("Changes to "+doc.Namespace, doc.Changes, look))
+	}
+	if len(doc.Operations) > 0 {
+		parts = append(parts, render.Operations(doc.Operations, look))
+	}
+	return strings.Join(append(parts, a.conclusion(doc)+"\n"), "\n")
 }
 
 func (a *app) conclusion(doc applied) string {

@@ -2,15 +2,21 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/greentic-ai/greentic-provision/adapters"
+	"github.com/greentic-ai/greentic-provision/capability"
 	"github.com/greentic-ai/greentic-provision/commit"
 	"github.com/greentic-ai/greentic-provision/engine"
 	"github.com/greentic-ai/greentic-provision/render"
@@ -24,8 +30,8 @@ type looking struct {
 }
 
 // oneInstallation adds a command about one installation, named by its flags or as one
-// argument, as installs list prints it. more are arguments behind that, by name.
-func (a *app) oneInstallation(use, short string, more []string, flags func(*cobra.Command), run func(ctx context.Context, f looking, o *opened, ns adapters.Namespace, args []string) error) *cobra.Command {
+// argument, as installs list prints it. how opens the store; more are arguments behind that, by name.
+func (a *app) oneInstallation(how opening, use, short string, more []string, flags func(*cobra.Command), run func(ctx context.Context, f looking, o *opened, ns adapters.Namespace, args []string) error) *cobra.Command {
 	var f looking
 	usage := use
 	for _, m := range more {
@@ -40,9 +46,16 @@ func (a *app) oneInstallation(use, short string, more []string, flags func(*cobr
 		if len(args) < len(more) {
 			return &usageError{what: c.CommandPath(), rule: "needs " + more[len(args)], hint: "see " + c.CommandPath() + " --help"}
 		}
-		rest, named := args[len(more):], f.providerID != ""
-		if len(rest) > 1 || len(rest) == 1 && named {
-			return noArgs(c, rest[min(1, len(rest)-1):])
+		rest := args[len(more):]
+		if len(rest) > 1 {
+			return &usageError{what: c.CommandPath(), where: quote(rest[1]), rule: "is one argument too many", hint: "it takes one NAMESPACE; every other input is a flag"}
+		}
+		if len(rest) == 1 {
+			for _, flag := range []string{"provider-id", "install-id", "env", "tenant", "team"} {
+				if c.Flags().Changed(flag) {
+					return &usageError{what: "NAMESPACE", where: quote(rest[0]), rule: "contradicts --" + flag, hint: "it names the whole installation; leave one of the two out"}
+				}
+			}
 		}
 		if err := f.storing.check(); err != nil {
 			return err
@@ -56,10 +69,13 @@ func (a *app) oneInstallation(use, short string, more []string, flags func(*cobr
 			if ns, err = adapters.ParseNamespace(rest[0]); err != nil || ns.Area != adapters.Live {
 				return &usageError{what: "NAMESPACE", where: quote(rest[0]), rule: "is not the name of an installation", hint: "installs list prints them"}
 			}
-		} else if !named {
+		} else if f.providerID == "" {
 			return &usageError{what: c.CommandPath(), rule: "which installation?", hint: "name it with --provider-id, or as installs list prints it"}
 		}
-		o, err := a.stored(c.Context(), f.storing)
+		if err := f.storing.checkNames(ns); err != nil {
+			return err
+		}
+		o, err := a.stored(c.Context(), f.storing, how)
 		if err != nil {
 			return err
 		}
@@ -76,13 +92,10 @@ func (a *app) oneInstallation(use, short string, more []string, flags func(*cobr
 }
 
 // stored opens a store that must be there.
-func (a *app) stored(ctx context.Context, s storing) (*opened, error) {
-	o, err := a.openStores(ctx, s, existing)
+func (a *app) stored(ctx context.Context, s storing, how opening) (*opened, error) {
+	o, err := a.openStores(ctx, s, how)
 	if err == nil && o == nil {
-		err = &usageError{what: "--store", where: quote(s.store), rule: "there is no such store", hint: "apply setup makes one"}
-		if s.store == "" {
-			err = &usageError{what: "--store", rule: "nothing was applied yet, so there is no store", hint: "apply setup makes one"}
-		}
+		err = &usageError{what: "--store", rule: "nothing was applied yet, so there is no store", hint: "apply setup makes one"}
 	}
 	return o, err
 }
@@ -105,10 +118,20 @@ type installLine struct {
 	CreatedAt time.Time        `json:"created_at"`
 	UpdatedAt time.Time        `json:"updated_at"`
 	By        string           `json:"by"`
+	// Waiting counts the operations that removing it left to be done.
+	Waiting int `json:"waiting_operations,omitempty"`
 }
 
 func lineOf(i adapters.Install) installLine {
-	return installLine{i.Namespace.String(), i.Status, i.Revision, i.Pack, i.CreatedAt, i.UpdatedAt, i.By}
+	return installLine{Namespace: i.Namespace.String(), Status: i.Status, Revision: i.Revision, Pack: i.Pack, CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt, By: i.By}
+}
+
+// number gives "1 thing" or "2 things".
+func number(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return strconv.Itoa(n) + " " + thing + "s"
 }
 
 func (a *app) installsList() *cobra.Command {
@@ -122,7 +145,10 @@ func (a *app) installsList() *cobra.Command {
 			if err := f.storing.check(); err != nil {
 				return err
 			}
-			o, err := a.openStores(c.Context(), f.storing, existing)
+			if (f.env == "") != (f.tenant == "") {
+				return &usageError{what: "--env and --tenant", rule: "one is there without the other", hint: "give both, or none for all installations"}
+			}
+			o, err := a.openStores(c.Context(), f.storing, looked)
 			if err != nil {
 				return err
 			}
@@ -134,8 +160,17 @@ func (a *app) installsList() *cobra.Command {
 					return err
 				}
 				for _, i := range list {
-					if all || i.Status == adapters.Installed {
-						lines = append(lines, lineOf(i))
+					l := lineOf(i)
+					if i.Status == adapters.Removed {
+						// What was done is not kept on record there, so that all of them wait.
+						keys, err := o.Record.Values(adapters.Operations).Keys(c.Context(), i.Namespace)
+						if err != nil {
+							return err
+						}
+						l.Waiting = len(keys)
+					}
+					if all || i.Status == adapters.Installed || l.Waiting > 0 {
+						lines = append(lines, l)
 					}
 				}
 			}
@@ -143,9 +178,16 @@ func (a *app) installsList() *cobra.Command {
 				return a.printJSON(map[string]any{"installs": lines})
 			}
 			var b bytes.Buffer
+			w := 1
 			for _, l := range lines {
-				fmt.Fprintf(&b, "%s  %s  revision %d  %s %s  %s\n", render.Text(l.Namespace, 300), l.Status, l.Revision,
-					render.Text(l.Pack.ID, 80), render.Text(l.Pack.Version, 40), l.UpdatedAt.Format(time.RFC3339))
+				w = max(w, len(strconv.FormatUint(l.Revision, 10)))
+			}
+			for _, l := range lines {
+				fmt.Fprintf(&b, "%s\n  %-9s  revision %*d  %s  %s %s\n", render.Text(l.Namespace, 300), l.Status, w, l.Revision,
+					l.UpdatedAt.Format(time.RFC3339), render.Text(l.Pack.ID, 80), render.Text(l.Pack.Version, 40))
+				if l.Waiting > 0 {
+					fmt.Fprintf(&b, "  %s of it still %s (installs show, apply resume)\n", number(l.Waiting, "operation"), map[bool]string{true: "waits", false: "wait"}[l.Waiting == 1])
+				}
 			}
 			if len(lines) == 0 {
 				b.WriteString("nothing is installed\n")
@@ -154,9 +196,9 @@ func (a *app) installsList() *cobra.Command {
 		},
 	}
 	f.storing.flags(c.Flags())
-	c.Flags().StringVar(&f.env, "env", "", "only installations of this environment; needs --tenant")
-	c.Flags().StringVar(&f.tenant, "tenant", "", "only installations of this tenant")
-	c.Flags().BoolVar(&all, "all", false, "those that were removed, too")
+	c.Flags().StringVar(&f.env, "env", "", "only installations of this environment; with --tenant")
+	c.Flags().StringVar(&f.tenant, "tenant", "", "only installations of this tenant; with --env")
+	c.Flags().BoolVar(&all, "all", false, "those that were removed, too (without it, as far as operations of theirs wait)")
 	c.Flags().BoolVar(&f.json, "json", false, "print a JSON object")
 	return c
 }
@@ -178,6 +220,7 @@ type shownInstall struct {
 	Plan        json.RawMessage          `json:"plan"`
 	Elsewhere   map[adapters.Kind]string `json:"elsewhere,omitempty"`
 	Operations  []commit.Listed          `json:"operations"`
+	Unfinished  []string                 `json:"unfinished_commits"` // by journal id
 	Record      providerInstall          `json:"record"`
 }
 
@@ -198,7 +241,7 @@ type providerInstall struct {
 }
 
 func (a *app) installsShow() *cobra.Command {
-	return a.oneInstallation("show", "Show an installation: what it is made of, and which operations wait", nil, nil,
+	return a.oneInstallation(looked, "show", "Show an installation: what it is made of, and which operations wait", nil, nil,
 		func(ctx context.Context, f looking, o *opened, ns adapters.Namespace, _ []string) error {
 			install, err := installed(ctx, o, ns)
 			if err != nil {
@@ -215,14 +258,19 @@ func (a *app) installsShow() *cobra.Command {
 				return err
 			}
 			operations := commit.Current{Values: map[adapters.Kind]map[string]adapters.Value{adapters.Operations: values}}.Operations()
-			if f.json {
-				for i := range operations {
-					if operations[i].Secret() {
-						operations[i].Target, operations[i].URL, operations[i].Metadata = "", "", nil
-					}
+			journal, err := o.Record.Journal(ctx, ns.Scope(), true)
+			if err != nil {
+				return err
+			}
+			unfinished := []string{}
+			for _, e := range journal {
+				if e.Namespace == ns {
+					unfinished = append(unfinished, e.ID)
 				}
+			}
+			if f.json {
 				return a.printJSON(shownInstall{lineOf(*install), install.PlanDigest, install.StateDigest, install.Plan, install.Elsewhere,
-					append([]commit.Listed{}, operations...), recordOf(*install, keys, operations)})
+					operations, unfinished, recordOf(*install, keys, operations)})
 			}
 			var b bytes.Buffer
 			fmt.Fprintf(&b, "%s\n", render.Text(ns.String(), 300))
@@ -232,15 +280,43 @@ func (a *app) installsShow() *cobra.Command {
 			fmt.Fprintf(&b, "  plan      %s\n", render.Text(install.PlanDigest, 80))
 			fmt.Fprintf(&b, "  created   %s\n  updated   %s by %s\n", install.CreatedAt.Format(time.RFC3339), install.UpdatedAt.Format(time.RFC3339), render.Text(install.By, 120))
 			for _, kind := range []adapters.Kind{adapters.Config, adapters.Secrets, adapters.Subscriptions, adapters.State} {
-				if len(keys[kind]) > 0 {
-					fmt.Fprintf(&b, "  %-9s %s\n", shortKind[kind], render.Text(fmt.Sprintf("%q", keys[kind]), 2000))
+				for i, line := range commaLines(keys[kind], 80-12) {
+					fmt.Fprintf(&b, "  %-9s %s\n", map[bool]string{true: shortKind[kind]}[i == 0], line)
 				}
+			}
+			if n := len(unfinished); n > 0 {
+				fmt.Fprintf(&b, "  %-9s %s: run recover\n", "journal", number(n, "unfinished commit"))
 			}
 			if len(operations) > 0 {
 				b.WriteString("\n" + render.Operations(operations, style(a.stdout)))
 			}
 			return output{to: a.stdout}.write(b.Bytes())
 		})
+}
+
+// commaLines joins texts by commas, in lines of at most width characters where single
+// texts are not longer.
+func commaLines(texts []string, width int) []string {
+	var lines []string
+	line := ""
+	for i, t := range texts {
+		t = render.Text(t, 200)
+		if i < len(texts)-1 {
+			t += ","
+		}
+		switch {
+		case line == "":
+			line = t
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(t) > width:
+			lines, line = append(lines, line), t
+		default:
+			line += " " + t
+		}
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 var shortKind = map[adapters.Kind]string{adapters.Config: "config", adapters.Secrets: "secrets", adapters.Subscriptions: "subscr.", adapters.State: "state"}
@@ -271,14 +347,16 @@ func recordOf(i adapters.Install, keys map[adapters.Kind][]string, operations []
 }
 
 func (a *app) installsHistory() *cobra.Command {
-	return a.oneInstallation("history", "Show who did what to an installation, and when", nil, nil,
+	return a.oneInstallation(looked, "history", "Show who did what to an installation, and when", nil, nil,
 		func(ctx context.Context, f looking, o *opened, ns adapters.Namespace, _ []string) error {
-			if _, err := installed(ctx, o, ns); err != nil {
-				return err
-			}
 			history, err := o.History(ctx, ns)
 			if err != nil {
 				return err
+			}
+			if len(history) == 0 { // it also has what never became an installation
+				if _, err := installed(ctx, o, ns); err != nil {
+					return err
+				}
 			}
 			if f.json {
 				return a.printJSON(map[string]any{"history": history})
@@ -291,9 +369,63 @@ func (a *app) installsHistory() *cobra.Command {
 				}
 				fmt.Fprintf(&b, "%s  %-9s%s  %s  %s %s  by %s\n", e.Time.Format(time.RFC3339), render.Text(e.What, 20), revision, shortDigest(e.PlanDigest),
 					render.Text(e.Pack.ID, 80), render.Text(e.Pack.Version, 40), render.Text(e.By, 120))
+				for _, line := range commaLines(happened(e), 80-4) {
+					fmt.Fprintf(&b, "    %s\n", line)
+				}
 			}
 			return output{to: a.stdout}.write(b.Bytes())
 		})
+}
+
+// happened gives the short of an entry's detail, as far as its head does not say it.
+func happened(e adapters.AuditEntry) []string {
+	var detail struct {
+		Changes []commit.Difference `json:"changes"`
+		Denied  []capability.Denial `json:"denied"`
+		Entry   string              `json:"entry"`
+		Exit    *int                `json:"exit_code"`
+		Codes   []string            `json:"codes"`
+		Status  string              `json:"status"`
+	}
+	if json.Unmarshal(e.Detail, &detail) != nil {
+		return []string{"(the detail cannot be read)"}
+	}
+	var list []string
+	switch e.What {
+	case "denied":
+		for _, d := range detail.Denied {
+			what := cmp.Or(string(d.Op), d.Grant)
+			if d.Key != "" {
+				what += " of " + d.Key
+			}
+			if d.More > 0 {
+				what += fmt.Sprintf(" and %d more", d.More)
+			}
+			list = append(list, what)
+		}
+	case "failed":
+		if detail.Exit != nil {
+			list = append(list, fmt.Sprintf("%s ended with exit code %d", detail.Entry, *detail.Exit))
+		}
+		list = append(list, detail.Codes...)
+	case "recover":
+		if words := recoveredWords[adapters.JournalStatus(detail.Status)]; words != "" {
+			list = append(list, detail.Entry+": "+words)
+		}
+	case "operation":
+		for _, d := range detail.Changes {
+			if d.Kind != adapters.Operations {
+				continue
+			}
+			var op adapters.Operation
+			if d.After == nil || json.Unmarshal(d.After, &op) != nil || op.Status == "" {
+				list = append(list, d.Key+" "+map[bool]string{true: "done", false: d.What}[d.What == commit.Gone])
+			} else {
+				list = append(list, d.Key+" "+string(op.Status))
+			}
+		}
+	}
+	return list
 }
 
 // shortDigest is enough of a digest to tell it from others on a screen.
@@ -306,7 +438,7 @@ func shortDigest(d string) string {
 
 func (a *app) installsDiff() *cobra.Command {
 	var from, to int64
-	return a.oneInstallation("diff", "Show what changed between two revisions of an installation", nil, func(c *cobra.Command) {
+	return a.oneInstallation(looked, "diff", "Show what changed between two revisions of an installation", nil, func(c *cobra.Command) {
 		c.Flags().Int64Var(&from, "from", -1, "revision to begin with (default: the one before --to)")
 		c.Flags().Int64Var(&to, "to", -1, "revision to end with (default: the newest)")
 	}, func(ctx context.Context, f looking, o *opened, ns adapters.Namespace, _ []string) error {
@@ -337,7 +469,7 @@ func (a *app) installsDiff() *cobra.Command {
 }
 
 func (a *app) configList() *cobra.Command {
-	return a.oneInstallation("list", "List the configuration of an installation", nil, nil,
+	return a.oneInstallation(looked, "list", "List the configuration of an installation", nil, nil,
 		func(ctx context.Context, f looking, o *opened, ns adapters.Namespace, _ []string) error {
 			current, err := a.configuration(ctx, o, ns)
 			if err != nil {
@@ -364,7 +496,7 @@ func (a *app) configList() *cobra.Command {
 }
 
 func (a *app) configGet() *cobra.Command {
-	return a.oneInstallation("get", "Print one value of the configuration, as JSON", []string{"KEY"}, nil,
+	return a.oneInstallation(looked, "get", "Print one value of the configuration, as JSON", []string{"KEY"}, nil,
 		func(ctx context.Context, f looking, o *opened, ns adapters.Namespace, args []string) error {
 			current, err := a.configuration(ctx, o, ns)
 			if err != nil {
@@ -389,7 +521,7 @@ func (a *app) configuration(ctx context.Context, o *opened, ns adapters.Namespac
 }
 
 func (a *app) secretsList() *cobra.Command {
-	return a.oneInstallation("list", "List the secrets of an installation, by key", nil, nil,
+	return a.oneInstallation(looked, "list", "List the secrets of an installation, by key", nil, nil,
 		func(ctx context.Context, f looking, o *opened, ns adapters.Namespace, _ []string) error {
 			if _, err := installed(ctx, o, ns); err != nil {
 				return err
@@ -409,12 +541,35 @@ func (a *app) secretsList() *cobra.Command {
 		})
 }
 
+// waitingHint says how what waits is done.
+func waitingHint(operations []commit.Listed) string {
+	var how []string
+	for _, k := range []struct {
+		kind adapters.OperationKind
+		flag string
+	}{
+		{adapters.Webhook, "--adapter webhooks=…"}, {adapters.Subscription, "--adapter subscriptions=…"},
+		{adapters.OAuth, "--oauth-clients FILE (and --oauth, or --adapter oauth=…)"}, {adapters.SecretValue, "--secrets FILE"},
+	} {
+		if slices.ContainsFunc(operations, func(l commit.Listed) bool { return l.Kind == k.kind && l.Status == adapters.Pending }) {
+			how = append(how, k.flag)
+		}
+	}
+	if len(how) == 0 {
+		if count(operations, adapters.Failed) > 0 {
+			return "nothing else waits\n"
+		}
+		return "nothing waits\n"
+	}
+	return strings.Join(commaLines(append([]string{"what waits is done with " + how[0]}, how[1:]...), 80), "\n") + "\n"
+}
+
 // applyResume tries again what waits.
 func (a *app) applyResume() *cobra.Command {
 	var secrets string
 	var wait time.Duration
 	var exec storing
-	c := a.oneInstallation("resume", "Carry out the operations of an installation that wait", nil, func(c *cobra.Command) {
+	c := a.oneInstallation(existing, "resume", "Carry out the operations of an installation that wait", nil, func(c *cobra.Command) {
 		exec.executing(c.Flags())
 		c.Flags().StringVar(&secrets, "secrets", "", "file with values for secrets that wait for one, a JSON object of texts; - is stdin")
 		lockFlag(c.Flags(), &wait)
@@ -438,14 +593,28 @@ func (a *app) applyResume() *cobra.Command {
 			return err
 		}
 		defer lock.Unlock()
-		operations, err := committer.Resume(ctx, lock, given)
+		current, err := committer.Load(ctx, ns)
+		if err != nil {
+			return err
+		}
+		for _, k := range slices.Sorted(maps.Keys(given)) {
+			canon, _ := capability.CanonicalSecret(k)
+			if !slices.ContainsFunc(current.Operations(), func(l commit.Listed) bool { return l.Kind == adapters.SecretValue && l.Target == canon }) {
+				fmt.Fprintf(a.stderr, "%s: warning: --secrets: nothing waits for %s\n", program, quote(k))
+			}
+		}
+		operations, err := committer.Resume(ctx, lock, current, given)
 		if err != nil {
 			return err
 		}
 		if f.json {
-			err = a.printJSON(map[string]any{"namespace": ns.String(), "operations": append([]commit.Listed{}, operations...)})
+			err = a.printJSON(map[string]any{"namespace": ns.String(), "operations": operations})
 		} else {
-			err = output{to: a.stdout}.write([]byte(render.Operations(operations, style(a.stdout))))
+			text := waitingHint(operations)
+			if len(operations) > 0 {
+				text = render.Operations(operations, style(a.stdout)) + "\n" + text
+			}
+			err = output{to: a.stdout}.write([]byte(text))
 		}
 		if n := count(operations, adapters.Failed); err == nil && n > 0 {
 			err = &failed{code: engine.ExitFault, line: fmt.Sprintf("%d of the operations failed", n)}

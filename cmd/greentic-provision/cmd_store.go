@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -44,21 +45,24 @@ and undoes those that had not. Every apply does the same for its own installatio
 					defer cancel()
 					return o.Record.Lock(waiting, ns, committer.By)
 				})
-				if err != nil {
-					return err
-				}
 			}
-			if f.json {
+			switch {
+			case f.json && err == nil:
 				return a.printJSON(map[string]any{"recovered": list})
+			case err != nil && len(list) == 0:
+				return err
+			case f.json: // one document has both
+				e := &failed{exitCode(ctx, err), errorLine(err)}
+				return errors.Join(a.printJSON(map[string]any{"recovered": list, "error": errorBody{e.code, e.line}}), e)
 			}
 			var b bytes.Buffer
-			for _, r := range list {
+			for _, r := range list { // also where others could not be recovered
 				fmt.Fprintf(&b, "%s of %s (journal %s): %s\n", render.Text(r.Entry, 20), render.Text(r.Namespace, 300), render.Text(r.JournalID, 40), recoveredWords[r.Status])
 			}
 			if len(list) == 0 {
 				b.WriteString("nothing was unfinished\n")
 			}
-			return output{to: a.stdout}.write(b.Bytes())
+			return errors.Join(err, output{to: a.stdout}.write(b.Bytes()))
 		},
 	}
 	f.storing.flags(c.Flags())
@@ -80,7 +84,7 @@ elsewhere, they show when the end of a log was cut off. The exit code is 1 when 
 			if err := f.storing.check(); err != nil {
 				return err
 			}
-			o, err := a.stored(c.Context(), f.storing)
+			o, err := a.stored(c.Context(), f.storing, looked)
 			if err != nil {
 				return err
 			}
@@ -96,7 +100,11 @@ elsewhere, they show when the end of a log was cut off. The exit code is 1 when 
 				for _, p := range r.Problems {
 					fmt.Fprintf(&b, "%s: %s\n", render.Text(p.Where, 400), render.Text(p.What, 600))
 				}
-				fmt.Fprintf(&b, "%d installations, %d values, %d entries in the audit log, %d unfinished commits\n", r.Installs, r.Values, r.Audit, r.Open)
+				entries := map[bool]string{true: "1 entry", false: fmt.Sprintf("%d entries", r.Audit)}[r.Audit == 1]
+				fmt.Fprintf(&b, "%s, %s, %s in the audit log, %s\n", number(r.Installs, "installation"), number(r.Values, "value"), entries, number(r.Open, "unfinished commit"))
+				if r.Open > 0 {
+					b.WriteString("run recover: it finishes or undoes what is unfinished\n")
+				}
 				for _, scope := range slices.Sorted(maps.Keys(r.Heads)) {
 					fmt.Fprintf(&b, "head of %s: entry %d, %s\n", render.Text(string(scope), 200), r.Heads[scope].Seq, render.Text(r.Heads[scope].Hash, 80))
 				}
@@ -106,7 +114,7 @@ elsewhere, they show when the end of a log was cut off. The exit code is 1 when 
 				err = output{to: a.stdout}.write(b.Bytes())
 			}
 			if err == nil && len(r.Problems) > 0 {
-				err = &failed{code: engine.ExitFault, line: fmt.Sprintf("the store is damaged: %d problems", len(r.Problems))}
+				err = &failed{code: engine.ExitFault, line: number(len(r.Problems), "problem") + " in the store"}
 			}
 			return err
 		},
@@ -134,7 +142,7 @@ identity, which should be kept apart from it.`,
 			if err := f.storing.check(); err != nil {
 				return err
 			}
-			o, err := a.stored(c.Context(), f.storing)
+			o, err := a.stored(c.Context(), f.storing, looked)
 			if err != nil {
 				return err
 			}

@@ -1,9 +1,16 @@
 package main
 
 import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
 	"flag"
+	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -93,6 +100,10 @@ func TestTheProgramIsKilled(t *testing.T) {
 				t.Logf("phase %d was killed at %d places", i, places)
 			}
 			d.run(engine.ExitOK, "store", "check")
+			// The copy has what is in the database, the folder what SQLite left around it.
+			d.run(engine.ExitOK, "store", "backup", d.path("copy.db"))
+			d.noAnswerIn(d.path("copy.db"))
+			d.noAnswerIn(d.path("XDG_STATE_HOME"))
 		})
 	}
 }
@@ -105,5 +116,29 @@ func (d *desk) bring(phase int, phases [][]string) {
 	}
 	for _, args := range phases[:phase] {
 		d.run(engine.ExitOK, args...)
+	}
+}
+
+// noAnswerIn looks for the secret answer below a path, plain and encoded.
+func (d *desk) noAnswerIn(path string) {
+	d.Helper()
+	err := filepath.WalkDir(path, func(file string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && e.IsDir() {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		b, err := os.ReadFile(file)
+		for _, form := range []string{answer, url.QueryEscape(answer), url.PathEscape(answer), strings.ReplaceAll(answer, "/", `\/`), hex.EncodeToString([]byte(answer)),
+			base64.StdEncoding.EncodeToString([]byte(answer)), base64.RawURLEncoding.EncodeToString([]byte(answer))} {
+			if bytes.Contains(b, []byte(form)) {
+				d.Errorf("%s has the secret", file)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		d.Error(err)
 	}
 }

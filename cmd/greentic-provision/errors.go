@@ -28,7 +28,7 @@ const exitCodeHelp = `
   4    the pack's steps reported errors, or its plan cannot be reviewed
   5    a step was stopped: trap, deadline, memory, output, forbidden call, crash
   6    isolation unavailable and not waived
-  7    apply refused: the plan or the state differs from what was reviewed
+  7    apply refused: the plan or the state differs from what was reviewed, or nobody agreed
   130  interrupted
 `
 
@@ -121,10 +121,19 @@ func exitCode(ctx context.Context, err error) int {
 	if ctx.Err() != nil {
 		return engine.ExitInterrupted
 	}
+	if _, ok := errors.AsType[*appliedError](err); ok {
+		return engine.ExitFault
+	}
+	if errors.Is(err, engine.ErrInterrupted) {
+		return engine.ExitInterrupted // by a key, where no signal came
+	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return engine.ExitUsage
 	}
 	if _, ok := errors.AsType[*commit.MismatchError](err); ok {
+		return exitMismatch
+	}
+	if _, ok := errors.AsType[*declinedError](err); ok {
 		return exitMismatch
 	}
 	if _, ok := errors.AsType[*adapters.ConfigError](err); ok {
@@ -142,6 +151,9 @@ func exitCode(ctx context.Context, err error) int {
 
 // flagError explains what pflag did not like.
 func flagError(c *cobra.Command, err error) error {
+	if args := c.Flags().Args(); c.HasSubCommands() && len(args) > 0 {
+		return chooseCommand(c, args) // of a command that there is not, every flag is unknown
+	}
 	e := &usageError{what: c.CommandPath(), rule: err.Error(), hint: "see " + c.CommandPath() + " --help"}
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		var names []string

@@ -102,7 +102,7 @@ func (a *app) inputs(ctx context.Context, f dryRun, b *pack.Blueprint) (plan.Inp
 			return in, state, malformed("--state", f.state, err)
 		}
 	}
-	in.ExistingState = state.ForGuest()
+	in.ExistingState = state.Allowed(f.grants, f.keys).ForGuest()
 	return in, state, nil
 }
 

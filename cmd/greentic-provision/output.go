@@ -67,6 +67,8 @@ func (a *app) newOutput(flag, path string, inputs ...input) (output, error) {
 	for _, in := range inputs {
 		other, err2 := os.Stat(in.path)
 		switch {
+		case err2 != nil && in.path != "" && samePath(path, in.path): // what will be made there
+			return wrong("is the file of " + in.flag + ", which would be lost")
 		case err2 != nil: // its own flag says so
 		case err == nil && os.SameFile(st, other):
 			return wrong("is the file of " + in.flag + ", which would be lost")
@@ -83,6 +85,23 @@ func (a *app) newOutput(flag, path string, inputs ...input) (output, error) {
 		return wrong(pathReason(err))
 	}
 	return output{flag: flag, path: path}, nil
+}
+
+// samePath says whether two paths name the same place, where nothing may be yet.
+func samePath(a, b string) bool {
+	place := func(path string) string {
+		dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+		if err != nil {
+			dir = filepath.Dir(path)
+		}
+		path, err = filepath.Abs(filepath.Join(dir, filepath.Base(path)))
+		if err != nil {
+			return ""
+		}
+		return path
+	}
+	p := place(a)
+	return p != "" && p == place(b)
 }
 
 // inside says whether path lies in dir, at whatever depth.

@@ -71,13 +71,16 @@ func ownNames(ns adapters.Namespace) []string {
 	return []string{ns.String() + ":", uri.JoinPath(cmp.Or(ns.Tenant, "demo"), cmp.Or(ns.Team, "_"), ns.Provider).String() + "/"}
 }
 
+// told is what the pack's code may know of what exists.
+func (r packRun) told() capability.State { return r.state.Allowed(r.grants, r.keys) }
+
 // run runs a pack in a sandbox, as far as a step or to its end ("").
 func (a *app) run(ctx context.Context, r packRun, b *pack.Blueprint, in plan.Inputs, until plan.Step) (*engine.Result, error) {
 	host := capability.NewHost(capability.Config{
 		Grants: r.grants, Keys: r.keys, Own: ownNames(r.namespace), State: r.state, PublicBaseURL: r.publicBaseURL, Limits: r.limits,
 	})
 	cfg := engine.Config{
-		Blueprint: b, Inputs: in, Host: host, Limits: r.limits, Secrets: r.state.Secrets, Revision: r.revision, Applies: r.applies,
+		Blueprint: b, Inputs: in, Host: host, Limits: r.limits, Secrets: r.told().Secrets, Revision: r.revision, Applies: r.applies,
 		Via: pack.Via(r.via), Contract: r.contract, Mode: r.mode, Locale: r.locale, Until: until,
 	}
 	if r.executor == executorNoop {

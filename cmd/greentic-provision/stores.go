@@ -44,7 +44,7 @@ type storing struct {
 var fault func(op string) error
 
 func (s *storing) flags(fs *pflag.FlagSet) {
-	fs.StringVar(&s.store, "store", "", "where state is kept: a file, or postgres://… (default: greentic-provision/store.db in the user's state directory)")
+	fs.StringVar(&s.store, "store", "", "where state is kept: a file, postgres://… or default (greentic-provision/store.db in the user's state directory, which is taken without this flag)")
 	fs.StringVar(&s.identity, "identity", "", "age identity of the stored secrets: file:PATH, passphrase:PATH or command:COMMAND (default: a file that is made in the user's configuration directory)")
 	fs.StringVar(&s.passphraseFile, "passphrase-file", "", "file with the passphrase of --identity passphrase:PATH (default: it is asked on the terminal)")
 	fs.StringArrayVar(&s.adapters, "adapter", nil, "keep or do this elsewhere: NAME=URL, where NAME is "+join(adapterNames)+" and URL is plugin:PATH?sha256=… or, for config and secrets, greentic:BUNDLE")
@@ -79,9 +79,11 @@ func (s *storing) check() error {
 			return &usageError{what: "--adapter", where: quote(name), rule: "is given twice"}
 		}
 		seen[name] = true
-		scheme, _, _ := strings.Cut(url, ":")
+		scheme, rest, _ := strings.Cut(url, ":")
 		switch {
 		case scheme == "plugin":
+		case scheme == "greentic" && valueAdapters[name] != "" && rest == "":
+			return &usageError{what: "--adapter", where: quote(a), rule: "names no bundle", hint: "say " + name + "=greentic:BUNDLE"}
 		case scheme == "greentic" && valueAdapters[name] != "":
 		default:
 			return &usageError{what: "--adapter", where: quote(a), rule: "is neither plugin:PATH?sha256=… nor, for config and secrets, greentic:BUNDLE"}
@@ -97,6 +99,90 @@ func (s *storing) check() error {
 		return &usageError{what: "--adapter", where: "oauth", rule: "contradicts --oauth and --oauth-clients", hint: "leave one of them out"}
 	}
 	return nil
+}
+
+// checkNames refuses names of an installation that Greentic's stores do not tell apart:
+// there, what was not given has a name of its own, and two installations would be one.
+func (s *storing) checkNames(ns adapters.Namespace) error {
+	i := slices.IndexFunc(s.adapters, func(a string) bool {
+		_, url, _ := strings.Cut(a, "=")
+		return strings.HasPrefix(url, "greentic:")
+	})
+	if i < 0 {
+		return nil
+	}
+	const hint = "Greentic gives what is missing a name of its own, and two installations would be one there"
+	for _, n := range []struct{ flag, value string }{{"--env", ns.Env}, {"--tenant", ns.Tenant}} {
+		if n.value == "" {
+			return &usageError{what: "--adapter", where: quote(s.adapters[i]), rule: "needs " + n.flag, hint: hint}
+		}
+	}
+	if team := strings.TrimSpace(ns.Team); team != ns.Team || team == "_" || strings.EqualFold(team, "default") {
+		return &usageError{what: "--team", where: quote(ns.Team), rule: "is no team to Greentic, where --adapter keeps a part", hint: "leave it out, or name another"}
+	}
+	return nil
+}
+
+// namesStore says that --store was given: then the store must be there, but for apply.
+func (s *storing) namesStore() bool { return s.store != "" }
+
+// isPostgres says that the store is on a server.
+func (s *storing) isPostgres() bool {
+	return strings.HasPrefix(s.store, "postgres://") || strings.HasPrefix(s.store, "postgresql://")
+}
+
+// defaultStore is the value of --store for what is taken without it.
+const defaultStore = "default"
+
+// file is that of a store which is not on a server.
+func (s *storing) file() (string, error) {
+	if s.store == "" || s.store == defaultStore {
+		dir, err := stateDir()
+		if err != nil {
+			return "", &usageError{what: "--store", rule: err.Error(), hint: "name a file"}
+		}
+		return filepath.Join(dir, "store.db"), nil
+	}
+	path := strings.TrimPrefix(s.store, "sqlite:")
+	if scheme, _, ok := strings.Cut(path, "://"); ok { // the rest may hold a password
+		return "", &usageError{what: "--store", where: quote(scheme + "://…"), rule: "is neither a file nor postgres://…"}
+	}
+	if path == "" {
+		return "", &usageError{what: "--store", where: quote(s.store), rule: "names no file"}
+	}
+	return path, nil
+}
+
+// inputs are the files that --output must leave alone. What cannot be told is left to
+// whoever opens it.
+func (s *storing) inputs() []input {
+	list := []input{{"--passphrase-file", s.passphraseFile}, {"--oauth-clients", s.oauthClients}}
+	if !s.isPostgres() {
+		if file, err := s.file(); err == nil {
+			if real, err := filepath.EvalSymlinks(file); err == nil {
+				file = real // -wal and -shm lie beside that one
+			}
+			list = append(list, input{"--store", file}, input{"--store", file + "-wal"}, input{"--store", file + "-shm"})
+		}
+	}
+	if s.identity == "" {
+		if path, err := seal.DefaultPath(); err == nil {
+			list = append(list, input{"--identity", path})
+		}
+	} else if source, err := seal.Parse(s.identity); err == nil {
+		list = append(list, input{"--identity", source.Path})
+	}
+	for _, a := range s.adapters {
+		_, url, _ := strings.Cut(a, "=")
+		if bundle, ok := strings.CutPrefix(url, "greentic:"); ok {
+			if st, err := os.Stat(bundle); err == nil && st.Mode().IsRegular() {
+				list = append(list, input{"--adapter", bundle})
+			}
+		} else if cfg, err := plugin.ParseURL(url); err == nil {
+			list = append(list, input{"--adapter", cfg.Path})
+		}
+	}
+	return list
 }
 
 // stateDir is the user's directory of state (XDG Base Directory Specification 0.8).
@@ -122,9 +208,19 @@ type opened struct {
 type opening int
 
 const (
-	existing opening = iota // nil where there is none: looking makes nothing
+	looked   opening = iota // for reading; nil where none was named and there is none: looking makes nothing
+	existing                // the same, for writing
 	creating
 )
+
+// noStore says that the store which was named is not there.
+func noStore(s storing) error {
+	e := &usageError{what: "--store", where: quote(s.store), rule: "there is no such store", hint: "apply setup makes one"}
+	if s.isPostgres() {
+		e.where = "" // may hold a password
+	}
+	return e
+}
 
 // openStores opens what the flags name.
 func (a *app) openStores(ctx context.Context, s storing, how opening) (*opened, error) {
@@ -133,29 +229,26 @@ func (a *app) openStores(ctx context.Context, s storing, how opening) (*opened, 
 		return nil, err
 	}
 	o := &opened{Stores: commit.Stores{Elsewhere: map[adapters.Kind]commit.Place{}, Executors: map[adapters.OperationKind]adapters.Executor{}}, close: func() {}}
-	options := sqlstore.Options{Sealer: keys, Fault: fault}
-	switch {
-	case strings.HasPrefix(s.store, "postgres://"), strings.HasPrefix(s.store, "postgresql://"):
+	options := sqlstore.Options{Sealer: keys, Fault: fault, ReadOnly: how == looked}
+	if s.isPostgres() {
 		o.Record, err = store(postgres.Open(ctx, s.store, options))
-	default:
-		path := strings.TrimPrefix(s.store, "sqlite:")
-		if path == "" {
-			dir, err := stateDir()
-			if err != nil {
-				return nil, &usageError{what: "--store", rule: err.Error(), hint: "name a file"}
-			}
-			path = filepath.Join(dir, "store.db")
+	} else {
+		var path string
+		if path, err = s.file(); err != nil {
+			return nil, err
 		}
-		if scheme, rest, ok := strings.Cut(path, "://"); ok {
-			_ = rest // may hold a password
-			return nil, &usageError{what: "--store", where: quote(scheme + "://…"), rule: "is neither a file nor postgres://…"}
+		if _, err = os.Stat(path); how != creating && errors.Is(err, fs.ErrNotExist) {
+			err = sqlstore.ErrNoStore
+		} else {
+			o.Record, err = store(sqlite.Open(ctx, path, options))
 		}
-		if _, err := os.Stat(path); how == existing && errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
-		}
-		o.Record, err = store(sqlite.Open(ctx, path, options))
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, sqlstore.ErrNoStore) && s.namesStore():
+		return nil, noStore(s)
+	case errors.Is(err, sqlstore.ErrNoStore):
+		return nil, nil
+	case err != nil:
 		return nil, err
 	}
 	closers := []func(){func() { o.Record.Close() }}
@@ -194,6 +287,7 @@ func (a *app) addAdapter(ctx context.Context, o *opened, spec string) (done func
 		place := commit.Place{Name: "greentic:" + bundle}
 		if kind == adapters.Config {
 			place.Values, err = greentic.Config(bundle)
+			place.Clear = true
 		} else {
 			place.Values, err = greentic.Secrets(bundle)
 		}
@@ -219,7 +313,7 @@ func (a *app) addAdapter(ctx context.Context, o *opened, spec string) (done func
 		return nil, err
 	}
 	if kind != "" {
-		o.Elsewhere[kind] = commit.Place{Name: "plugin:" + cfg.Path, Values: client.Values()}
+		o.Elsewhere[kind] = commit.Place{Name: "plugin:" + filepath.Base(cfg.Path), Values: client.Values()}
 	} else {
 		o.Executors[operationAdapters[name]] = client.Executor()
 	}
