@@ -38,14 +38,14 @@ func fromNamespace(m *pb.Namespace) (adapters.Namespace, error) {
 
 func toOrigin(o adapters.Origin) *pb.Origin {
 	return &pb.Origin{
-		Entry: o.Entry, PackId: o.PackID, PackVersion: o.PackVersion, PackDigest: o.PackDigest,
+		Entry: o.Entry, PackId: o.PackID, PackVersion: o.PackVersion, PackDigest: o.PackDigest, Unverified: o.Unverified,
 		Component: o.Component, ComponentDigest: o.ComponentDigest,
 	}
 }
 
 func fromOrigin(m *pb.Origin) adapters.Origin {
 	return adapters.Origin{
-		Entry: m.GetEntry(), PackID: m.GetPackId(), PackVersion: m.GetPackVersion(), PackDigest: m.GetPackDigest(),
+		Entry: m.GetEntry(), PackID: m.GetPackId(), PackVersion: m.GetPackVersion(), PackDigest: m.GetPackDigest(), Unverified: m.GetUnverified(),
 		Component: m.GetComponent(), ComponentDigest: m.GetComponentDigest(),
 	}
 }
@@ -70,7 +70,7 @@ func fromChange(m *pb.Change) (adapters.Change, error) {
 func toOperation(op adapters.Operation) *pb.Operation {
 	m := &pb.Operation{
 		Id: op.ID, Kind: string(op.Kind), Verb: op.Verb, Target: op.Target, Url: op.URL, Scopes: op.Scopes,
-		Metadata: map[string][]byte{}, Status: string(op.Status), Attempts: uint32(op.Attempts), Detail: op.Detail,
+		Metadata: map[string][]byte{}, Status: string(op.Status), Attempts: uint32(op.Attempts), Detail: op.Detail, Order: op.Order,
 	}
 	for k, v := range op.Metadata {
 		m.Metadata[k] = v
@@ -84,7 +84,7 @@ func toOperation(op adapters.Operation) *pb.Operation {
 func fromOperation(m *pb.Operation) adapters.Operation {
 	op := adapters.Operation{
 		ID: m.GetId(), Kind: adapters.OperationKind(m.GetKind()), Verb: m.GetVerb(), Target: m.GetTarget(), URL: m.GetUrl(),
-		Scopes: m.GetScopes(), Status: adapters.OperationStatus(m.GetStatus()), Attempts: int(m.GetAttempts()), Detail: m.GetDetail(),
+		Scopes: m.GetScopes(), Status: adapters.OperationStatus(m.GetStatus()), Attempts: int(m.GetAttempts()), Detail: m.GetDetail(), Order: m.GetOrder(),
 	}
 	for k, v := range m.GetMetadata() {
 		if op.Metadata == nil {

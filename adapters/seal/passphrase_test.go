@@ -78,6 +78,17 @@ func TestAPassphraseThatIsNotGiven(t *testing.T) {
 	wantConfigError(t, err, path, `was not given: not a\nterminal`)
 }
 
+// Whoever interrupts the question has not given a wrong answer.
+func TestWhyAPassphraseIsNotGivenCanBeTold(t *testing.T) {
+	interrupted := errors.New("interrupted")
+	path := locked(t, newIdentity(t), "pass")
+	_, err := ofPassphrase(path, func(context.Context) (string, error) { return "", interrupted }).Recipient(t.Context())
+	wantConfigError(t, err, path, "was not given: interrupted")
+	if !errors.Is(err, interrupted) {
+		t.Errorf("%v does not say why", err)
+	}
+}
+
 func TestThePassphraseIsNotAskedForInVain(t *testing.T) {
 	id := newIdentity(t)
 	toIdentity, err := encrypt(id.Recipient(), []byte(id.String()))

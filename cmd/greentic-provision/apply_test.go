@@ -550,3 +550,122 @@ func TestPluginsThatFail(t *testing.T) {
 		})
 	}
 }
+
+// TestAnUnfinishedCommitIsMentioned: by whatever looks at its installation; and what was
+// recovered is told beside what could not be.
+func TestAnUnfinishedCommitIsMentioned(t *testing.T) {
+	path, err := exec.LookPath(failing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t, "--adapter", "secrets=plugin:"+path+"?sha256="+fileSum(t, path))
+	t.Setenv("GREENTIC_ADAPTER_DIR", t.TempDir())
+	const first, second = "provision:prod:acme:_:greentic.fixture.mailer:default", "provision:prod:acme:_:greentic.fixture.mailer:second"
+	for _, install := range []string{"default", "second"} {
+		for n := 1; ; n++ {
+			t.Setenv("GREENTIC_ADAPTER_FAIL", fmt.Sprint("kill ", n))
+			code, _, stderr := d.try(d.settingUp("--install-id", install)...)
+			if code == engine.ExitOK {
+				t.Fatal("no commit was left unfinished")
+			}
+			if strings.Contains(stderr, "the commit has happened and is not finished") {
+				break
+			}
+		}
+	}
+	t.Setenv("GREENTIC_ADAPTER_FAIL", "")
+	if out, _ := d.run(engine.ExitOK, "installs", "show", first); !strings.Contains(out, "  journal   1 unfinished commit: run recover\n") {
+		t.Errorf("show: %s", out)
+	}
+	if out, _ := d.run(engine.ExitOK, "installs", "show", first, "--json"); !strings.Contains(out, `"unfinished_commits":["`) {
+		t.Errorf("show: %s", out)
+	}
+	if out, _ := d.run(engine.ExitOK, "store", "check"); !strings.Contains(out, ", 2 unfinished commits\nrun recover: ") {
+		t.Errorf("check: %s", out)
+	}
+
+	a := &app{stdin: strings.NewReader(""), stdout: new(bytes.Buffer), stderr: new(bytes.Buffer)}
+	o, err := a.openStores(t.Context(), storing{}, existing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.close()
+	ns, err := adapters.ParseNamespace(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock, err := o.Record.Lock(t.Context(), ns, "somebody@elsewhere")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, stderr := d.run(engine.ExitFault, "recover", "--lock-timeout", "50ms")
+	if !strings.Contains(out, "setup of "+first) || strings.Contains(out, second) || !strings.Contains(stderr, second+" is being written by somebody@elsewhere") {
+		t.Errorf("recover: %s%s", out, stderr)
+	}
+	out, _ = d.run(engine.ExitFault, "recover", "--lock-timeout", "0s", "--json")
+	if strings.Count(out, "\n") != 1 || !strings.Contains(out, "is being written by somebody@elsewhere") {
+		t.Errorf("recover: %s", out)
+	}
+	if err := lock.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := d.run(engine.ExitOK, "recover"); !strings.Contains(out, "setup of "+second) {
+		t.Errorf("recover: %s", out)
+	}
+}
+
+// TestARemovalThatWaitsIsListed: what was done elsewhere and is not undone yet must not be
+// forgotten with the installation.
+func TestARemovalThatWaitsIsListed(t *testing.T) {
+	d := newDesk(t)
+	ns := adapters.Namespace{Env: "prod", Tenant: "acme", Provider: "greentic.fixture.mailer", Install: "default"}
+	d.setup(engine.ExitOK)
+	a := &app{stdin: strings.NewReader(""), stdout: new(bytes.Buffer), stderr: new(bytes.Buffer)}
+	o, err := a.openStores(t.Context(), storing{}, existing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.close()
+	lock, err := o.Record.Lock(t.Context(), ns, "the test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := adapters.Operation{ID: "1", Kind: adapters.Webhook, Verb: "register", Target: "hook", Status: adapters.Done, Attempts: 1, Order: 1}
+	b, err := json.Marshal(done)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = o.Record.Commit(t.Context(), lock, adapters.Write{Values: []adapters.Part{{Kind: adapters.Operations, Batch: adapters.Batch{
+		ID: "1", Token: lock.Token(), Changes: []adapters.Change{{Key: "webhook/hook", Value: adapters.Value{Bytes: b}}}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	d.about(engine.ExitOK, "apply", "remove", "--yes")
+	const want = "  1 operation of it still waits (installs show, apply resume)\n"
+	if out, _ := d.run(engine.ExitOK, "installs", "list"); !strings.Contains(out, ns.String()+"\n  removed    revision 2  ") || !strings.HasSuffix(out, want) {
+		t.Errorf("list: %s", out)
+	}
+	if out := d.about(engine.ExitOK, "apply", "resume"); !strings.Contains(out, "pending  webhook delete hook") || !strings.HasSuffix(out, "\nwhat waits is done with --adapter webhooks=…\n") {
+		t.Errorf("resume: %s", out)
+	}
+}
+
+func TestCommaLines(t *testing.T) {
+	for _, c := range []struct {
+		texts []string
+		want  []string
+	}{
+		{nil, nil},
+		{[]string{"a"}, []string{"a"}},
+		{[]string{"abc", "de", "fg"}, []string{"abc, de,", "fg"}},
+		{[]string{"longer than that", "x"}, []string{"longer than that,", "x"}},
+		{[]string{"a\nb"}, []string{`a\nb`}},
+	} {
+		if diff := cmp.Diff(c.want, commaLines(c.texts, 8)); diff != "" {
+			t.Errorf("%q: %s", c.texts, diff)
+		}
+	}
+}

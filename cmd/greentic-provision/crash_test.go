@@ -119,26 +119,29 @@ func (d *desk) bring(phase int, phases [][]string) {
 	}
 }
 
-// noAnswerIn looks for the secret answer below a path, plain and encoded.
+// noAnswerIn looks for the secret answer below a path, in the forms that programs write
+// it.
 func (d *desk) noAnswerIn(path string) {
 	d.Helper()
+	base64of := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
+	forms := map[string]string{
+		"plain": answer, "URL": url.QueryEscape(answer), "path": url.PathEscape(answer),
+		"hex": hex.EncodeToString([]byte(answer)), "HEX": strings.ToUpper(hex.EncodeToString([]byte(answer))),
+		"base64": strings.TrimRight(base64of(answer), "="), "base64, one later": base64of("x" + answer)[4:20], "base64, two later": base64of("xx" + answer)[4:20],
+	}
 	err := filepath.WalkDir(path, func(file string, e fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) || err == nil && e.IsDir() {
-			return nil
-		}
-		if err != nil {
+		if err != nil || !e.Type().IsRegular() {
 			return err
 		}
 		b, err := os.ReadFile(file)
-		for _, form := range []string{answer, url.QueryEscape(answer), url.PathEscape(answer), strings.ReplaceAll(answer, "/", `\/`), hex.EncodeToString([]byte(answer)),
-			base64.StdEncoding.EncodeToString([]byte(answer)), base64.RawURLEncoding.EncodeToString([]byte(answer))} {
-			if bytes.Contains(b, []byte(form)) {
-				d.Errorf("%s has the secret", file)
+		for form, text := range forms {
+			if bytes.Contains(b, []byte(text)) {
+				d.Errorf("%s holds the secret as %s", file, form)
 			}
 		}
 		return err
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // with a server there is no folder
 		d.Error(err)
 	}
 }

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/greentic-ai/greentic-provision/adapters"
 	"github.com/greentic-ai/greentic-provision/form"
 	"github.com/greentic-ai/greentic-provision/limits"
 )
@@ -32,6 +34,26 @@ func TestGivingUpIsAnInterruption(t *testing.T) {
 	}
 	if stderr.String() != "greentic-provision: interrupted\n" || out.String() != `{"error":{"exit_code":130,"message":"interrupted"}}`+"\n" {
 		t.Errorf("%q, %q", stderr.String(), out.String())
+	}
+}
+
+// TestGivingUpAPassphraseIsAnInterruption: the store that needed it fails for want of it,
+// and that is not what happened.
+func TestGivingUpAPassphraseIsAnInterruption(t *testing.T) {
+	err := fmt.Errorf("load secrets: %w", errors.Join(&adapters.ConfigError{Adapter: "identity", Reason: "no passphrase"}, asked(form.ErrAborted)))
+	if got := exitCode(t.Context(), err); got != 130 {
+		t.Errorf("exit code %d", got)
+	}
+}
+
+// TestAPlanThatIsAppliedIsNoUsageError: whatever came afterwards.
+func TestAPlanThatIsAppliedIsNoUsageError(t *testing.T) {
+	err := &appliedError{3, "look", &usageError{what: "--output", rule: "no space left on device"}}
+	if got := exitCode(t.Context(), err); got != 1 {
+		t.Errorf("exit code %d", got)
+	}
+	if want := "--output: no space left on device (the plan is applied, as revision 3; look)"; err.Error() != want {
+		t.Errorf("%q", err)
 	}
 }
 

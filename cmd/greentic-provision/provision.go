@@ -46,16 +46,6 @@ func (a *app) permit(ctx context.Context, f *dryRun, packID string) error {
 	return nil
 }
 
-// existingState is what a store has of an installation. Nothing is made or locked.
-func (a *app) existingState(ctx context.Context, f dryRun, ns adapters.Namespace) (commit.Current, error) {
-	o, err := a.openStores(ctx, f.storing, existing)
-	if err != nil || o == nil {
-		return commit.Current{Namespace: ns}, err
-	}
-	defer o.close()
-	return o.Load(ctx, ns)
-}
-
 // over makes a run of f over what exists. A public base URL that is not given is the one
 // that was given last.
 func over(f dryRun, current commit.Current) (packRun, error) {

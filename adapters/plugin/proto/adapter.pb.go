@@ -551,8 +551,10 @@ type Origin struct {
 	// A path in the pack.
 	Component       string `protobuf:"bytes,5,opt,name=component,proto3" json:"component,omitempty"`
 	ComponentDigest string `protobuf:"bytes,6,opt,name=component_digest,json=componentDigest,proto3" json:"component_digest,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The pack ran although its bytes are not what it says of them.
+	Unverified    bool `protobuf:"varint,7,opt,name=unverified,proto3" json:"unverified,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Origin) Reset() {
@@ -625,6 +627,13 @@ func (x *Origin) GetComponentDigest() string {
 		return x.ComponentDigest
 	}
 	return ""
+}
+
+func (x *Origin) GetUnverified() bool {
+	if x != nil {
+		return x.Unverified
+	}
+	return false
 }
 
 // Change sets a key, or takes it away: taking away what is not there is no error.
@@ -899,7 +908,7 @@ func (x *ExecuteRequest) GetOperation() *Operation {
 // Operation is something to be done on another system.
 type Operation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The idempotency key: the same for the same operation of an installation.
+	// The idempotency key: the same however often the operation is tried.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// "webhook", "subscription" or "oauth".
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
@@ -919,7 +928,9 @@ type Operation struct {
 	// What the last attempt said.
 	Detail string `protobuf:"bytes,10,opt,name=detail,proto3" json:"detail,omitempty"`
 	// When that was; not set when there was none.
-	AttemptedAt   *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=attempted_at,json=attemptedAt,proto3" json:"attempted_at,omitempty"`
+	AttemptedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=attempted_at,json=attemptedAt,proto3" json:"attempted_at,omitempty"`
+	// The place among the installation's operations: they are done in that order.
+	Order         uint64 `protobuf:"varint,12,opt,name=order,proto3" json:"order,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1029,6 +1040,13 @@ func (x *Operation) GetAttemptedAt() *timestamppb.Timestamp {
 		return x.AttemptedAt
 	}
 	return nil
+}
+
+func (x *Operation) GetOrder() uint64 {
+	if x != nil {
+		return x.Order
+	}
+	return 0
 }
 
 type ExecuteResponse struct {
@@ -1246,7 +1264,7 @@ const file_adapter_proto_rawDesc = "" +
 	"\x05Batch\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\x04R\x05token\x12=\n" +
-	"\x06origin\x18\x03 \x01(\v2%.greentic.provision.adapter.v1.OriginR\x06origin\"\xc4\x01\n" +
+	"\x06origin\x18\x03 \x01(\v2%.greentic.provision.adapter.v1.OriginR\x06origin\"\xe4\x01\n" +
 	"\x06Origin\x12\x14\n" +
 	"\x05entry\x18\x01 \x01(\tR\x05entry\x12\x17\n" +
 	"\apack_id\x18\x02 \x01(\tR\x06packId\x12!\n" +
@@ -1254,7 +1272,10 @@ const file_adapter_proto_rawDesc = "" +
 	"\vpack_digest\x18\x04 \x01(\tR\n" +
 	"packDigest\x12\x1c\n" +
 	"\tcomponent\x18\x05 \x01(\tR\tcomponent\x12)\n" +
-	"\x10component_digest\x18\x06 \x01(\tR\x0fcomponentDigest\"\x9b\x01\n" +
+	"\x10component_digest\x18\x06 \x01(\tR\x0fcomponentDigest\x12\x1e\n" +
+	"\n" +
+	"unverified\x18\a \x01(\bR\n" +
+	"unverified\"\x9b\x01\n" +
 	"\x06Change\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x128\n" +
 	"\x03set\x18\x02 \x01(\v2$.greentic.provision.adapter.v1.ValueH\x00R\x03set\x12?\n" +
@@ -1267,7 +1288,7 @@ const file_adapter_proto_rawDesc = "" +
 	"\rApplyResponse\"\xa0\x01\n" +
 	"\x0eExecuteRequest\x12F\n" +
 	"\tnamespace\x18\x01 \x01(\v2(.greentic.provision.adapter.v1.NamespaceR\tnamespace\x12F\n" +
-	"\toperation\x18\x02 \x01(\v2(.greentic.provision.adapter.v1.OperationR\toperation\"\xa1\x03\n" +
+	"\toperation\x18\x02 \x01(\v2(.greentic.provision.adapter.v1.OperationR\toperation\"\xb7\x03\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -1280,7 +1301,8 @@ const file_adapter_proto_rawDesc = "" +
 	"\battempts\x18\t \x01(\rR\battempts\x12\x16\n" +
 	"\x06detail\x18\n" +
 	" \x01(\tR\x06detail\x12=\n" +
-	"\fattempted_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\vattemptedAt\x1a;\n" +
+	"\fattempted_at\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\vattemptedAt\x12\x14\n" +
+	"\x05order\x18\f \x01(\x04R\x05order\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\x9d\x01\n" +
