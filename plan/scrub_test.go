@@ -337,7 +337,7 @@ func TestScrubHostileCost(t *testing.T) {
 	for i := range 10_000 {
 		secrets = append(secrets, fmt.Sprintf("%s%05d", begin, i), strings.Repeat("a", 4+i%600))
 	}
-	text := strings.Repeat(begin+"b", 5_000) // 1 MiB
+	text := strings.Repeat(begin+"b", 5_000)   // 1 MiB
 	got := NewScrubber(secrets...).Scrub(text) // quadratic, it would not end within the tests' time
 	if strings.Contains(got, "aaaa") {
 		t.Error("a secret is left")
