@@ -76,7 +76,7 @@ js: build ## build the JavaScript examples with npm and run their packs
 	  [ $$code = 4 ] || { echo "without answers: exit code $$code, want 4"; exit 1; }
 
 crash: ## kill the program at every operation of every store, and recover
-	go test -count=1 ./commit ./cmd/greentic-provision -run '^(TestKilled.*|TestTheProgramIsKilled)$$' -crash
+	go test -count=1 ./commit ./cmd/greentic-provision -run '^(TestKilled.*|TestTheProgramIsKilled|TestPluginsThatFail)$$' -crash
 	go test -count=1 ./adapters/sqlstore -run '^TestPostgres$$' -crash
 
 bench: ## measure, side by side: in process, sealed worker, spawn, cold start

@@ -276,8 +276,9 @@ func (e *appliedError) Error() string {
 
 func (e *appliedError) Unwrap() error { return e.err }
 
-// runToApply runs the pack for real, and gives the answers that it ran on, too. What was denied and what failed is noted in the
-// audit log; everything else of a run that did not end well leaves no trace.
+// runToApply runs the pack for real, and gives the answers that it ran on, too. What was
+// denied and what failed is noted in the audit log; everything else of a run that did not
+// end well leaves no trace.
 func (a *app) runToApply(ctx context.Context, f applying, b *pack.Blueprint, c commit.Committer, lock adapters.Lock, current commit.Current) (*engine.Result, json.RawMessage, error) {
 	r, err := over(f.dryRun, current)
 	if err != nil {
