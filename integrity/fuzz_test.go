@@ -20,6 +20,7 @@ func FuzzDocuments(f *testing.F) {
 		f.Add(name, []byte(pack[name]))
 	}
 	f.Add("sbom.cbor", []byte("\xa0"))
+	f.Add("pack.l"+strings.Repeat("\x05", 2500)+"ock", []byte("escapes are longer than what they stand for"))
 	f.Add("pack.lock.cbor", []byte(locked["pack.lock.cbor"]))
 	f.Add("pack.lock", []byte(locked["assets/pack.lock.json"]))
 	f.Add("pack.toml", []byte(source(f, "pack.toml", key(1), nil)["pack.toml"]))

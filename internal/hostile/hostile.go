@@ -47,8 +47,8 @@ func QuoteAll(names []string) string {
 // Escape makes a text without quotes around it, of about max bytes.
 func Escape(s string, max int) string {
 	var b strings.Builder
-	for i, r := range s {
-		if i >= max {
+	for _, r := range s {
+		if b.Len() >= max {
 			b.WriteString("…")
 			break
 		}
