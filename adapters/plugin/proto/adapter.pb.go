@@ -86,7 +86,7 @@ type Namespace struct {
 	Provider string `protobuf:"bytes,5,opt,name=provider,proto3" json:"provider,omitempty"`
 	Install  string `protobuf:"bytes,6,opt,name=install,proto3" json:"install,omitempty"`
 	// Empty for what is in force. Other areas hold what the host keeps beside it:
-	// "before", "staged-…".
+	// "before", "staged-…", "kept-…".
 	Area          string `protobuf:"bytes,7,opt,name=area,proto3" json:"area,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
