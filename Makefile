@@ -20,7 +20,7 @@ demo: build testdata/packs/noop-provision.gtpack ## build everything and print t
 	$(BIN) dry-run setup --pack testdata/packs/noop-provision.gtpack
 
 test: ## run all tests
-	go test ./...
+	go test $(TESTFLAGS) ./...
 
 build: ## build both binaries into bin/
 	go build -o bin/ ./cmd/greentic-provision ./cmd/step-worker
@@ -35,9 +35,9 @@ race: ## run all tests under the race detector
 	go test -race ./...
 
 lint: ## vet, formatting, staticcheck, go.mod
-	go vet ./...
+	go vet ./... ./testdata/guests
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); [ -z "$$unformatted" ] || { echo "gofmt wants: $$unformatted"; exit 1; }
-	go tool staticcheck ./...
+	go tool staticcheck ./... ./testdata/guests
 	go mod tidy -diff
 
 nocgo: export CGO_ENABLED := 0
@@ -79,13 +79,19 @@ crash: ## kill the program at every operation of every store, and recover
 	go test -count=1 ./commit ./cmd/greentic-provision -run '^(TestKilled.*|TestTheProgramIsKilled|TestPluginsThatFail)$$' -crash
 	go test -count=1 ./adapters/sqlstore -run '^TestPostgres$$' -crash
 
+soak: ## 10,000 runs in one process: memory, descriptors, processes must stay flat
+	go test -count=1 -timeout 60m -v ./cmd/greentic-provision -run '^TestSoak$$' -soak 10000
+
+vm: ## the walls on an older kernel with cgroups, in an emulated machine (Debian packages, about 15 minutes)
+	testdata/vm/run.sh ./limits/cgroup ./limits/entry ./limits/seccomp/policy
+
 bench: ## measure, side by side: in process, sealed worker, spawn, cold start
 	go test -run '^$$' -bench . ./internal/bench
 
 golden: ## rewrite the expected outputs in testdata, for review with git diff
-	go test ./engine ./integrity ./limits/seccomp/policy ./pack ./render ./cmd/greentic-provision -update
+	go test ./engine ./integrity ./internal/threats ./limits/seccomp/policy ./pack ./render ./cmd/greentic-provision -update
 
 clean: ## remove what was built
 	rm -rf bin examples/*-js/dist examples/*-js/node_modules testdata/packs/*.gtpack
 
-.PHONY: help demo test build packs race lint nocgo cgocheck fuzz-short js crash bench golden clean FORCE
+.PHONY: help demo test build packs race lint nocgo cgocheck fuzz-short js crash soak vm bench golden clean FORCE

@@ -13,6 +13,7 @@ package component
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -42,6 +43,10 @@ func LayerOf(b []byte) (Layer, bool) {
 	return "", false
 }
 
+// ErrTooLarge is what Load's error is for a program whose types go beyond the bounds
+// of what is described: thousands of imports, say. That is the program's doing.
+var ErrTooLarge = errors.New("the program's types are too large")
+
 // Runtime compiles and loads guest code. Compile and Load may be called from
 // any goroutine.
 type Runtime interface {
@@ -51,6 +56,7 @@ type Runtime interface {
 	Compile(wasm []byte) (code []byte, layer Layer, err error)
 	// Load takes code that Compile gave. The engine trusts it completely, so
 	// the caller must have authenticated it. The slice is borrowed for the call.
+	// An error is ErrTooLarge when the program has more types than are described.
 	Load(code []byte, layer Layer) (Program, error)
 	// Interrupt makes every call under way in this runtime trap with
 	// TrapInterrupt at its next epoch check. Safe from any goroutine.

@@ -149,6 +149,7 @@ type ComponentRef struct {
 // Volatile is kept out of the canonical result.
 type Volatile struct {
 	Steps []StepTiming
+	Walls limits.Sighting
 }
 
 // StepTiming is how long a step took.

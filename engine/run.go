@@ -146,6 +146,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	}
 	if cfg.Receipt != nil {
 		r.result.Walls = cfg.Receipt()
+		r.result.Volatile.Walls = r.result.Walls.Seen
 	}
 	if r.result.Walls.Walls == nil {
 		r.result.Walls.Walls = []limits.Wall{}

@@ -74,6 +74,8 @@ type Reply struct {
 	Response []byte
 	Detail   string
 	Signal   string // e.g. "SIGKILL", when a signal ended the worker
+	// Facts are what the verdict was made of, the strongest first. None for ok.
+	Facts []limits.Fact
 	// NotStarted says that it ended before the step was sent to a worker: while a
 	// worker was made ready, or code was compiled or loaded.
 	NotStarted bool

@@ -147,6 +147,14 @@ func (r *run) stopped(sr StepResult, reply Reply) plan.Diagnostic {
 		fmt.Fprintf(&msg, ", by %s", signal)
 		data["signal"] = signal
 	}
+	if len(reply.Facts) > 0 {
+		list := make([]limits.Fact, 0, len(reply.Facts))
+		for _, f := range reply.Facts {
+			f.Value = scrubLine(r.scrubber(), hostile.Clip(f.Value, maxName), maxName)
+			list = append(list, f)
+		}
+		data["facts"] = list
+	}
 	if e.limits != nil {
 		ls := e.limits(r.Limits)
 		var parts []string

@@ -11,8 +11,14 @@ import (
 	"github.com/greentic-ai/greentic-provision/flow"
 )
 
-func checkParse(t *testing.T, parse func([]byte) (*flow.Graph, error), b []byte) {
-	g, err := parse(b)
+// checkParse holds what a parser gives against its promises. times is how many bytes
+// it may take for one of the text.
+func checkParse(t *testing.T, parse func([]byte) (*flow.Graph, error), b []byte, times int) {
+	var g *flow.Graph
+	var err error
+	if took := allocated(func() { g, err = parse(b) }); took > uint64(len(b)*times+1<<20) {
+		t.Errorf("%d bytes allocate %d", len(b), took)
+	}
 	if (g == nil) == (err == nil) {
 		t.Fatalf("graph %v, error %v", g, err)
 	}
@@ -34,7 +40,7 @@ func FuzzParseJSON(f *testing.F) {
 		`{"id":"f","kind":"job","entrypoints":{"default":"n"},"nodes":{"n":{"component":"c","routing":{"custom":[{"to":"n","condition":"x"}]}}}}`, `{`, `[]`} {
 		f.Add([]byte(s))
 	}
-	f.Fuzz(func(t *testing.T, b []byte) { checkParse(t, flow.ParseJSON, b) })
+	f.Fuzz(func(t *testing.T, b []byte) { checkParse(t, flow.ParseJSON, b, 400) })
 }
 
 func FuzzParseYGTC(f *testing.F) {
@@ -43,7 +49,7 @@ func FuzzParseYGTC(f *testing.F) {
 		"id: f\ntype: http\nnodes: {n: {c: \"{{ x }}\", operation: op, in_map: {}}}", "a: &a [*a]", "? [a]\n: b", "- - - a", "\"", "a: >\n\tb", "%YAML", "---\n...\n---", "{a: [b}"} {
 		f.Add([]byte(s))
 	}
-	f.Fuzz(func(t *testing.T, b []byte) { checkParse(t, flow.ParseYGTC, b) })
+	f.Fuzz(func(t *testing.T, b []byte) { checkParse(t, flow.ParseYGTC, b, 1500) })
 }
 
 func FuzzTemplate(f *testing.F) {

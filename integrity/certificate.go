@@ -106,6 +106,9 @@ func unmarshal(b []byte, v any) error {
 	return nil
 }
 
+// shown is an identifier for a message: one of 40,000 numbers fits into a chain.
+func shown(id asn1.ObjectIdentifier) string { return hostile.Clip(id.String(), hostile.MaxShown) }
+
 func (a derAlgorithm) isEd25519() bool {
 	return a.ID.Equal(oidEd25519) && len(a.Parameters.FullBytes) == 0 // RFC 8410: parameters are absent
 }
@@ -113,7 +116,7 @@ func (a derAlgorithm) isEd25519() bool {
 // public gives the key itself.
 func (k derKey) public() (ed25519.PublicKey, error) {
 	if !k.Algorithm.isEd25519() {
-		return nil, faultf(RuleAlgorithm, "has a key of the kind %v; only Ed25519 is read", k.Algorithm.ID)
+		return nil, faultf(RuleAlgorithm, "has a key of the kind %s; only Ed25519 is read", shown(k.Algorithm.ID))
 	}
 	if k.Key.BitLength != 8*ed25519.PublicKeySize || len(k.Key.Bytes) != ed25519.PublicKeySize {
 		return nil, errors.New("has an Ed25519 key that is not 32 bytes long")
@@ -141,7 +144,7 @@ func parseCertificate(der []byte) (*certificate, error) {
 		return nil, err
 	}
 	if !d.Algorithm.isEd25519() || !t.Algorithm.isEd25519() {
-		return nil, faultf(RuleAlgorithm, "is signed by the algorithm %v; only Ed25519 is read", d.Algorithm.ID)
+		return nil, faultf(RuleAlgorithm, "is signed by the algorithm %s; only Ed25519 is read", shown(d.Algorithm.ID))
 	}
 	if d.Signature.BitLength != 8*ed25519.SignatureSize {
 		return nil, errors.New("has a signature that is not 64 bytes long")
@@ -157,7 +160,7 @@ func parseCertificate(der []byte) (*certificate, error) {
 	}
 	for i, x := range t.Extensions {
 		if slices.ContainsFunc(t.Extensions[:i], func(y derExtension) bool { return y.ID.Equal(x.ID) }) {
-			return nil, fmt.Errorf("has the extension %v twice", x.ID)
+			return nil, fmt.Errorf("has the extension %s twice", shown(x.ID))
 		}
 		if err := c.extend(x); err != nil {
 			return nil, err
@@ -187,7 +190,7 @@ func (c *certificate) extend(x derExtension) error {
 			c.usage |= bits.At(bit) << bit
 		}
 	case x.Critical:
-		return fmt.Errorf("has the critical extension %v, which is not known here", x.ID)
+		return fmt.Errorf("has the critical extension %s, which is not known here", shown(x.ID))
 	}
 	return nil
 }

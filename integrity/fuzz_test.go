@@ -1,7 +1,13 @@
 package integrity_test
 
 import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"maps"
+	"reflect"
+	"runtime/metrics"
 	"strings"
 	"testing"
 	"unicode"
@@ -9,6 +15,16 @@ import (
 	"github.com/greentic-ai/greentic-provision/integrity"
 	"github.com/greentic-ai/greentic-provision/plan"
 )
+
+// allocated is how many bytes f takes, the garbage included.
+func allocated(f func()) uint64 {
+	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(s)
+	before := s[0].Value.Uint64()
+	f()
+	metrics.Read(s)
+	return s[0].Value.Uint64() - before
+}
 
 // FuzzDocuments puts hostile documents into a pack that is otherwise sound and
 // signed by a trusted key.
@@ -28,7 +44,11 @@ func FuzzDocuments(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name string, content []byte) {
 		in, changed := input, maps.Clone(pack)
 		in.Files, changed[name] = changed, string(content)
-		r, err := integrity.Check(in, integrity.Policy{Trust: trusted, Now: now})
+		var r *integrity.Report
+		var err error
+		if took := allocated(func() { r, err = integrity.Check(in, integrity.Policy{Trust: trusted, Now: now}) }); took > uint64(len(content))*400+1<<20 {
+			t.Errorf("%d bytes of %q allocate %d", len(content), name, took)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,6 +79,58 @@ func FuzzDocuments(f *testing.F) {
 		if _, err := plan.Canonical(r); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// FuzzCertificate holds the reader of certificates against crypto/x509: what both
+// read means the same to both.
+func FuzzCertificate(f *testing.F) {
+	f.Add(certificate(f, "x", key(1), "x", key(1), nil))
+	f.Add(certificate(f, "leaf", key(1), "root", key(2), func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature }))
+	f.Add(certificate(f, "root", key(2), "root", key(2), func(c *x509.Certificate) {
+		authority(c)
+		c.MaxPathLenZero = true
+	}))
+	f.Add(certificate(f, "root", key(2), "root", key(2), func(c *x509.Certificate) {
+		authority(c)
+		c.MaxPathLen = 3
+	}))
+	f.Add(strangeCertificate(f, 500))
+	f.Fuzz(func(t *testing.T, der []byte) {
+		ours, err := integrity.ParseCertificate(der)
+		if err != nil {
+			if text := err.Error(); len(text) > 300 || strings.ContainsFunc(text, unicode.IsControl) {
+				t.Errorf("unfit to print: %q", text)
+			}
+			return
+		}
+		theirs, err := x509.ParseCertificate(der)
+		if err != nil {
+			return // they look at more of it
+		}
+		want := integrity.Certificate{
+			TBS: theirs.RawTBSCertificate, Issuer: theirs.RawIssuer, Subject: theirs.RawSubject, Signature: theirs.Signature,
+			Name: ours.Name, NotBefore: theirs.NotBefore, NotAfter: theirs.NotAfter,
+			Authority: theirs.BasicConstraintsValid && theirs.IsCA, PathLen: ours.PathLen, Limited: ours.Limited,
+			Signs: !ours.Limited || theirs.KeyUsage&x509.KeyUsageDigitalSignature != 0, Certifies: !ours.Limited || theirs.KeyUsage&x509.KeyUsageCertSign != 0,
+		}
+		want.Key, _ = theirs.PublicKey.(ed25519.PublicKey)
+		if want.Authority && theirs.MaxPathLen >= 0 {
+			want.PathLen = theirs.MaxPathLen
+		}
+		if !reflect.DeepEqual(*ours, want) {
+			t.Errorf("ours\n%+v\ntheirs\n%+v", *ours, want)
+		}
+		if !ours.Limited && theirs.KeyUsage != 0 {
+			t.Errorf("the key usage %b is not seen", theirs.KeyUsage)
+		}
+	})
+}
+
+// strangeCertificate has a critical extension whose name has that many numbers.
+func strangeCertificate(t testing.TB, numbers int) []byte {
+	return certificate(t, "x", key(1), "x", key(1), func(c *x509.Certificate) {
+		c.ExtraExtensions = []pkix.Extension{{Id: append(asn1.ObjectIdentifier{2, 5}, make([]int, numbers-2)...), Critical: true, Value: []byte{0x30, 0}}}
 	})
 }
 

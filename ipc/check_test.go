@@ -201,7 +201,7 @@ func TestCheckRefuses(t *testing.T) {
 		return "\x84" + fix("component") + component + fix("layer") + layer + fix("size") + size + fix("contract") + fix("")
 	}
 	refused := func(errno string) string {
-		return "\x84" + fix("wall") + fix("w") + fix("where") + fix("") + fix("errno") + errno + fix("detail") + fix("")
+		return "\x85" + fix("wall") + fix("w") + fix("where") + fix("") + fix("errno") + errno + fix("detail") + fix("") + fix("hint") + fix("")
 	}
 	hello := func(min string) string {
 		return "\x84" + fix("min") + min + fix("max") + "\x01" + fix("build") + fix("") + fix("engine") + fix("")
@@ -214,7 +214,7 @@ func TestCheckRefuses(t *testing.T) {
 	// The helpers make acceptable bodies of acceptable parts, or every case
 	// below would pass for the wrong reason.
 	for body, typ := range map[string]Type{
-		walls + "\x91" + wall:          TypeReady,
+		walls + "\x91" + wall:          TypeSealed,
 		load("\x00", fix("c"), "\x7f"): TypeLoad,
 		refused("\xe0"):                TypeRefused,
 		hello("\x01"):                  TypeHello,
@@ -231,34 +231,34 @@ func TestCheckRefuses(t *testing.T) {
 		body string
 		rule string
 	}{
-		{"array32 of 50 million in place of the message", TypeReady, "\xdd" + u32(50_000_000), "want a map of 1"},
-		{"array32 of 50 million walls", TypeReady, walls + "\xdd" + u32(50_000_000), "a list of 50000000 is over 64"},
+		{"array32 of 50 million in place of the message", TypeSealed, "\xdd" + u32(50_000_000), "want a map of 1"},
+		{"array32 of 50 million walls", TypeSealed, walls + "\xdd" + u32(50_000_000), "a list of 50000000 is over 64"},
 		{"array32 of 4 Gi imports", TypeLoaded, "\x86" + fix("component") + "\x00" + fix("verdict") + fix("") + fix("contracts") + "\x90" +
 			fix("detail") + fix("") + fix("imports") + "\xdd\xff\xff\xff\xff", "a list of 4294967295 is over 4096"},
-		{"a list under its cap and over the body", TypeReady, walls + "\xdc\x00\x40", "does not fit the 0 bytes"},
-		{"a list whose elements do not fit", TypeReady, walls + "\x92" + wall, "does not fit"},
+		{"a list under its cap and over the body", TypeSealed, walls + "\xdc\x00\x40", "does not fit the 0 bytes"},
+		{"a list whose elements do not fit", TypeSealed, walls + "\x92" + wall, "does not fit"},
 		{"8 Mi nested arrays", TypeResult, strings.Repeat("\x91", deep), "want a map of 6"},
 		{"8 Mi nested arrays as a value", TypeHostCall, "\x82" + fix("op") + strings.Repeat("\x91", 5<<20), "want a string"},
 		{"8 Mi nested maps", TypeResult, "\x86" + fix("verdict") + strings.Repeat("\x81\xa0", deep/2), "want a string"},
-		{"nested arrays in a list of walls", TypeReady, walls + strings.Repeat("\x91", 1000), "want a map of 3"},
-		{"no body", TypeReady, "", "want a map of 1"},
+		{"nested arrays in a list of walls", TypeSealed, walls + strings.Repeat("\x91", 1000), "want a map of 3"},
+		{"no body", TypeSealed, "", "want a map of 1"},
 		{"no body where no field is needed", TypeBye, "", "want a map of 0"},
-		{"nil for a message", TypeReady, "\xc0", "want a map"},
-		{"a map16 header for a small map", TypeReady, "\xde\x00\x01" + fix("walls") + "\x90", "want a map"},
-		{"an array for a struct", TypeReady, "\x91\x90", "want a map"},
-		{"an array for an element", TypeReady, walls + "\x91\x93" + fix("aaaaaaaaaaaaaaaaaaaaaaa") + "\xc2" + fix(""), "want a map of 3"},
+		{"nil for a message", TypeSealed, "\xc0", "want a map"},
+		{"a map16 header for a small map", TypeSealed, "\xde\x00\x01" + fix("walls") + "\x90", "want a map"},
+		{"an array for a struct", TypeSealed, "\x91\x90", "want a map"},
+		{"an array for an element", TypeSealed, walls + "\x91\x93" + fix("aaaaaaaaaaaaaaaaaaaaaaa") + "\xc2" + fix(""), "want a map of 3"},
 		{"a message too many", TypeBye, "\x80\x80", "1 bytes follow"},
 		{"a field too many", TypeBye, "\x81" + fix("x") + "\x00", "want a map of 0"},
 		{"a field too few", TypeLoad, "\x82" + fix("component") + "\x00" + fix("layer") + fix(""), "want a map of 4"},
 		{"a key twice", TypeLoad, "\x84" + fix("component") + "\x00" + fix("component") + "\x00" + fix("size") + "\x00" + fix("contract") + fix(""), `want the key "layer"`},
 		{"another key", TypeLoad, "\x84" + fix("component") + "\x00" + fix("layer") + fix("") + fix("sizf") + "\x00", `want the key "size"`},
 		{"keys in another order", TypeLoad, "\x84" + fix("layer") + fix("") + fix("component") + "\x00" + fix("size") + "\x00", `want the key "component"`},
-		{"a key that is a number", TypeReady, "\x81\x01\x90", `want the key "walls"`},
-		{"a key that is bin", TypeReady, "\x81\xc4\x05walls\x90", `want the key "walls"`},
-		{"a key in a long form", TypeReady, "\x81\xd9\x05walls\x90", `want the key "walls"`},
-		{"a key cut off", TypeReady, "\x81\xa5wal", `want the key "walls"`},
-		{"an extension", TypeReady, walls + "\xd4\x01\x00", "want a list"},
-		{"an extension before a map", TypeReady, "\xd4\x01\x00" + walls + "\x90", "want a map"},
+		{"a key that is a number", TypeSealed, "\x81\x01\x90", `want the key "walls"`},
+		{"a key that is bin", TypeSealed, "\x81\xc4\x05walls\x90", `want the key "walls"`},
+		{"a key in a long form", TypeSealed, "\x81\xd9\x05walls\x90", `want the key "walls"`},
+		{"a key cut off", TypeSealed, "\x81\xa5wal", `want the key "walls"`},
+		{"an extension", TypeSealed, walls + "\xd4\x01\x00", "want a list"},
+		{"an extension before a map", TypeSealed, "\xd4\x01\x00" + walls + "\x90", "want a map"},
 		{"a string over the body", TypeHostReply, reply("\xc0", "\xdb\xff\xff\xff\xff"), "does not fit"},
 		{"bytes over the body", TypeHostReply, reply("\xc6\xff\xff\xff\xff", fix("")), "does not fit"},
 		{"bytes of 0 in 16 bits", TypeHostReply, reply("\xc5\x00\x00", fix("")), "shortest"},
@@ -289,11 +289,11 @@ func TestCheckRefuses(t *testing.T) {
 		{"-1 in the longest form", TypeRefused, refused("\xd3\xff\xff\xff\xff\xff\xff\xff\xff"), "shortest"},
 		{"1 in a signed form", TypeRefused, refused("\xd0\x01"), "shortest"},
 		{"nil for an integer", TypeRefused, refused("\xc0"), "shortest"},
-		{"nothing for an integer", TypeRefused, "\x84" + fix("wall") + fix("w") + fix("where") + fix("") + fix("errno"), "shortest"},
-		{"a number for a boolean", TypeReady, walls + "\x91" + strings.Replace(wall, "\xc2", "\x01", 1), "want a boolean"},
-		{"the code that is never used", TypeReady, "\xc1", "want a map"},
-		{"an unknown type", 9, "\x80", "unknown type 9"},
-		{"a body over the cap", TypeReady, strings.Repeat("\x91", maxControl+1), "is over the 65536"},
+		{"nothing for an integer", TypeRefused, "\x85" + fix("wall") + fix("w") + fix("where") + fix("") + fix("errno"), "shortest"},
+		{"a number for a boolean", TypeSealed, walls + "\x91" + strings.Replace(wall, "\xc2", "\x01", 1), "want a boolean"},
+		{"the code that is never used", TypeSealed, "\xc1", "want a map"},
+		{"an unknown type", 30, "\x80", "unknown type 30"},
+		{"a body over the cap", TypeSealed, strings.Repeat("\x91", maxControl+1), "is over the 65536"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			body := []byte(tt.body)
@@ -328,7 +328,7 @@ func TestCheckWantsAll(t *testing.T) {
 func TestWhyCheckComesFirst(t *testing.T) {
 	body := []byte("\x81" + fix("walls") + "\xdd" + u32(1_000_000))
 	got := allocated(func() {
-		if _, err := unmarshal(TypeReady, body); err == nil {
+		if _, err := unmarshal(TypeSealed, body); err == nil {
 			t.Error("decoded a million walls from nothing")
 		}
 	})
@@ -393,7 +393,7 @@ func FuzzCheck(f *testing.F) {
 		f.Add(uint8(s.typ), marshal(f, s.make()))
 		f.Add(uint8(s.typ), marshal(f, filled(s)))
 	}
-	f.Add(uint8(TypeReady), []byte("\x81"+fix("walls")+"\xdd"+u32(50_000_000)))
+	f.Add(uint8(TypeSealed), []byte("\x81"+fix("walls")+"\xdd"+u32(50_000_000)))
 	f.Add(uint8(TypeResult), bytes.Repeat([]byte{0x91}, 4096))
 	f.Fuzz(func(t *testing.T, typ uint8, body []byte) {
 		if Check(Type(typ), body) == nil {
@@ -423,8 +423,8 @@ func FuzzMessage(f *testing.F) {
 }
 
 func TestCheckNamesThePlace(t *testing.T) {
-	err := Check(TypeReady, []byte("\x81"+fix("walls")+"\x91\x83"+fix("name")+"\x01xxxxxxxxxxxxxxxxxxxxxxxxxx"))
-	if want := "Ready at byte 14: walls: name: want a string with its shortest header"; err == nil || err.Error() != want {
+	err := Check(TypeSealed, []byte("\x81"+fix("walls")+"\x91\x83"+fix("name")+"\x01xxxxxxxxxxxxxxxxxxxxxxxxxx"))
+	if want := "Sealed at byte 14: walls: name: want a string with its shortest header"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 	if errors.Unwrap(err) != nil {

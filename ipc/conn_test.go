@@ -95,7 +95,7 @@ func frame(t testing.TB, id uint32, m Message) []byte {
 // at makes a connection that stands in a state, with 7 the newest id.
 func at(s Stream, side Side, st state) *Conn {
 	c := NewConn(s, side)
-	c.machine = machine{state: st, id: 7, min: 1, max: Version}
+	c.machine = machine{state: st, id: 7, ready: stateLoad, min: 1, max: Version}
 	return c
 }
 
@@ -179,7 +179,7 @@ func TestEveryTypeInEveryState(t *testing.T) {
 }
 
 func TestRoleDecides(t *testing.T) {
-	for role, want := range map[string]state{RoleStep: stateLoad, RoleCompile: stateCompile} {
+	for role, want := range map[string]state{RoleStep: stateLoad, RoleCompile: stateCompile, RoleProbe: stateProbe} {
 		w := &Welcome{Version: Version, Role: role}
 		in := append(frame(t, 0, w), frame(t, 0, &Bye{})...)
 		c := at(&tape{in: in}, WorkerSide, stateGreeted)
@@ -200,7 +200,7 @@ func TestContentThatDecides(t *testing.T) {
 		m    Message
 		rule string
 	}{
-		{stateGreeted, 0, &Welcome{Version: Version + 1, Role: RoleStep}, "chooses version 3, Hello offered 1 to 2"},
+		{stateGreeted, 0, &Welcome{Version: Version + 1, Role: RoleStep}, fmt.Sprintf("chooses version %d, Hello offered 1 to %d", Version+1, Version)},
 		{stateGreeted, 0, &Welcome{Version: 0, Role: RoleStep}, "chooses version 0"},
 		{stateGreeted, 0, &Welcome{Version: Version, Role: "admin"}, `unknown role "admin"`},
 		{stateGreeted, 0, &Welcome{Version: Version, Role: strings.Repeat("\n", 1000)}, `unknown role "\n`},
@@ -266,21 +266,21 @@ func TestFramesRefused(t *testing.T) {
 	}{
 		{"reserved bytes", SupervisorSide, raw(header{typ: TypeResult, id: 7, reserved: 1}, nil), "reserved"},
 		{"a flag nobody knows", SupervisorSide, raw(header{typ: TypeResult, id: 7, flags: 2}, nil), "unknown flags 0x2"},
-		{"all flags", SupervisorSide, raw(header{typ: 9, flags: 0xff}, nil), "unknown flags 0xfe"},
+		{"all flags", SupervisorSide, raw(header{typ: 30, flags: 0xff}, nil), "unknown flags 0xfe"},
 		{"a known type as optional", SupervisorSide, raw(header{typ: TypeResult, id: 7, flags: FlagOptional}, nil), "Result is not optional"},
 		{"type 0", SupervisorSide, raw(header{}, nil), "no type 0"},
 		{"type 0 as optional", SupervisorSide, raw(header{flags: FlagOptional}, nil), "no type 0"},
-		{"an unknown type", SupervisorSide, raw(header{typ: 9}, nil), "unknown type 9"},
+		{"an unknown type", SupervisorSide, raw(header{typ: 30}, nil), "unknown type 30"},
 		{"an unknown type of the supervisor", WorkerSide, raw(header{typ: 255}, nil), "unknown type 255"},
 		{"a supervisor's type from the worker", SupervisorSide, raw(header{typ: TypeInvoke, id: 8}, nil), "Invoke is sent by the supervisor"},
 		{"a worker's type from the supervisor", WorkerSide, raw(header{typ: TypeResult, id: 7}, nil), "Result is sent by the worker"},
 		{"an unknown type of the wrong direction", SupervisorSide, optional(200, 0), "type 200 is sent by the supervisor"},
-		{"an unknown type of the other wrong direction", WorkerSide, optional(9, 0), "type 9 is sent by the worker"},
+		{"an unknown type of the other wrong direction", WorkerSide, optional(30, 0), "type 30 is sent by the worker"},
 		{"4 GiB", SupervisorSide, raw(header{length: 1<<32 - 1, typ: TypeResult, id: 7}, nil), "a body of 4294967295 bytes is over the 16777216 that Result may have"},
 		{"a byte over the cap", SupervisorSide, raw(header{length: maxHostCall + 1, typ: TypeHostCall, id: 7}, nil), "is over the 5657941"},
-		{"4 GiB to skip", SupervisorSide, raw(header{length: 1<<32 - 1, typ: 9, flags: FlagOptional}, nil), "an optional body of 4294967295 bytes is over 4096"},
-		{"a byte over the cap to skip", SupervisorSide, optional(9, MaxOptionalBody+1), "is over 4096"},
-		{"too many to skip", SupervisorSide, bytes.Repeat(optional(9, 1), MaxOptionalRun+1), "more than 16 optional frames"},
+		{"4 GiB to skip", SupervisorSide, raw(header{length: 1<<32 - 1, typ: 30, flags: FlagOptional}, nil), "an optional body of 4294967295 bytes is over 4096"},
+		{"a byte over the cap to skip", SupervisorSide, optional(30, MaxOptionalBody+1), "is over 4096"},
+		{"too many to skip", SupervisorSide, bytes.Repeat(optional(30, 1), MaxOptionalRun+1), "more than 16 optional frames"},
 		{"a body that is no message", SupervisorSide, raw(header{length: 5, typ: TypeResult, id: 7}, []byte("\xdd\x02\xfa\xf0\x80")), "want a map of 6"},
 		{"an empty body", SupervisorSide, raw(header{typ: TypeResult, id: 7}, nil), "want a map of 6"},
 		{"text", SupervisorSide, []byte("panic: runtime error"), "reserved"},
@@ -587,9 +587,9 @@ type greasy struct {
 func (g *greasy) Write(p []byte) (int, error) {
 	var b []byte
 	for range g.rand.IntN(MaxOptionalRun + 1) {
-		typ := Type(9 + g.rand.IntN(32-9))
+		typ := Type(10 + g.rand.IntN(32-10))
 		if g.from == SupervisorSide {
-			typ = Type(39 + g.rand.IntN(256-39))
+			typ = Type(40 + g.rand.IntN(256-40))
 		}
 		body := make([]byte, g.rand.IntN(200))
 		b = append(b, raw(header{length: uint32(len(body)), typ: typ, flags: FlagOptional, id: g.rand.Uint32()}, body)...)
@@ -628,7 +628,7 @@ func TestWalk(t *testing.T) {
 				m.Min, m.Max = 1, 1
 			case *Welcome:
 				m.Version = 1
-				m.Role = rapid.SampledFrom([]string{RoleStep, RoleCompile, "x"}).Draw(rt, "role")
+				m.Role = rapid.SampledFrom([]string{RoleStep, RoleCompile, RoleProbe, "x"}).Draw(rt, "role")
 			}
 			from := s.typ.Sender()
 			c, peer := conns[from], conns[from.other()]
@@ -676,7 +676,7 @@ func FuzzFrame(f *testing.F) {
 		}
 	}
 	f.Add(uint8(stateRunning), raw(header{length: 1<<32 - 1, typ: TypeResult, id: 7}, nil))
-	f.Add(uint8(stateRunning), slices.Concat(raw(header{length: 1, typ: 9, flags: 1}, []byte{1}), frame(f, 7, &Result{})))
+	f.Add(uint8(stateRunning), slices.Concat(raw(header{length: 1, typ: 30, flags: 1}, []byte{1}), frame(f, 7, &Result{})))
 	f.Fuzz(func(t *testing.T, st uint8, in []byte) {
 		if state(st) > stateOver {
 			return

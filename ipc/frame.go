@@ -89,6 +89,7 @@ var specs = func() (t [64]*spec) {
 	add("Sealed", maxControl, 0, func() Message { return new(Sealed) })
 	add("HostCall", maxHostCall, 0, func() Message { return new(HostCall) })
 	add("Result", maxResult, 0, func() Message { return new(Result) })
+	add("Attempted", maxControl, 0, func() Message { return new(Attempted) })
 	add("Welcome", maxControl, 0, func() Message { return new(Welcome) })
 	add("Load", maxControl, 1, func() Message { return new(Load) })
 	add("Compile", maxControl, 2, func() Message { return new(Compile) })
@@ -96,6 +97,7 @@ var specs = func() (t [64]*spec) {
 	add("Invoke", maxInvoke, 0, func() Message { return new(Invoke) })
 	add("HostReply", maxHostCall, 0, func() Message { return new(HostReply) })
 	add("Bye", maxControl, 0, func() Message { return new(Bye) })
+	add("Attempt", maxControl, 0, func() Message { return new(Attempt) })
 	return t
 }()
 
@@ -113,6 +115,9 @@ func (t Type) String() string {
 	}
 	return fmt.Sprintf("type %d", uint8(t))
 }
+
+// NameOf gives the name of a message's type.
+func NameOf(m Message) string { return m.frameType().String() }
 
 // Sender is the side that sends frames of this type; unknown types have one
 // too.

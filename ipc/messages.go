@@ -10,14 +10,15 @@ type Type uint8
 
 // The frame types.
 const (
-	TypeHello    Type = 1
-	TypeReady    Type = 2
-	TypeRefused  Type = 3
-	TypeLoaded   Type = 4
-	TypeCompiled Type = 5
-	TypeSealed   Type = 6
-	TypeHostCall Type = 7
-	TypeResult   Type = 8
+	TypeHello     Type = 1
+	TypeReady     Type = 2
+	TypeRefused   Type = 3
+	TypeLoaded    Type = 4
+	TypeCompiled  Type = 5
+	TypeSealed    Type = 6
+	TypeHostCall  Type = 7
+	TypeResult    Type = 8
+	TypeAttempted Type = 9
 
 	TypeWelcome   Type = 32
 	TypeLoad      Type = 33
@@ -26,11 +27,11 @@ const (
 	TypeInvoke    Type = 36
 	TypeHostReply Type = 37
 	TypeBye       Type = 38
+	TypeAttempt   Type = 39
 )
 
 // Hello is the worker's first word: the protocol versions it speaks, the build
-// it is of, the engine it holds and the engine configuration that compiled code
-// is bound to.
+// it is of, the engine it holds.
 type Hello struct {
 	Min    uint16 `msgpack:"min"`
 	Max    uint16 `msgpack:"max"`
@@ -42,6 +43,7 @@ type Hello struct {
 const (
 	RoleStep    = "step"    // runs guest code, never compiles
 	RoleCompile = "compile" // compiles, never runs guest code
+	RoleProbe   = "probe"   // tries its own walls, never sees a guest byte
 )
 
 // Welcome answers Hello: the version chosen, what the worker is for, and the
@@ -51,6 +53,7 @@ type Welcome struct {
 	Version       uint16 `msgpack:"version"`
 	Role          string `msgpack:"role"`
 	Isolation     string `msgpack:"isolation"` // limits.Isolation
+	Codegen       string `msgpack:"codegen"`   // limits.Codegen
 	OwnUsers      bool   `msgpack:"own_users"` // the worker has a user namespace of its own
 	Data          uint64 `msgpack:"data"`      // RLIMIT_DATA
 	CPUSeconds    uint64 `msgpack:"cpu"`       // RLIMIT_CPU
@@ -70,9 +73,11 @@ type Wall struct {
 	Detail string `msgpack:"detail"`
 }
 
-// Ready says that the walls of phase "load" stand.
+// Ready says that the walls of phase "load" stand (those before it, in a probe).
+// Engine names the engine and its configuration, which compiled code is bound to.
 type Ready struct {
-	Walls []Wall `msgpack:"walls" most:"64"`
+	Engine string `msgpack:"engine"`
+	Walls  []Wall `msgpack:"walls" most:"64"`
 }
 
 // Refused says that a wall could not be raised; the worker exits after it.
@@ -81,6 +86,7 @@ type Refused struct {
 	Where  string `msgpack:"where"`
 	Errno  int32  `msgpack:"errno"`
 	Detail string `msgpack:"detail"`
+	Hint   string `msgpack:"hint"` // what would help
 }
 
 // Load hands over compiled code: one sealed memfd rides with the frame.
@@ -185,6 +191,20 @@ type Result struct {
 	LogDropped uint64    `msgpack:"log_dropped"`
 }
 
+// Attempt asks a probe to raise its walls up to a stage (limits/attack.Stage),
+// then to try what they must stop: the attack of that name (limits/attack).
+type Attempt struct {
+	Stage string `msgpack:"stage"`
+	Name  string `msgpack:"name"`
+}
+
+// Attempted says what the kernel answered: 0 when it let the attack through.
+// A probe that the kernel killed says nothing. Detail is text for people.
+type Attempted struct {
+	Errno  int32  `msgpack:"errno"`
+	Detail string `msgpack:"detail"`
+}
+
 // Bye asks the worker to exit.
 type Bye struct{}
 
@@ -196,6 +216,8 @@ func (*Compiled) frameType() Type  { return TypeCompiled }
 func (*Sealed) frameType() Type    { return TypeSealed }
 func (*HostCall) frameType() Type  { return TypeHostCall }
 func (*Result) frameType() Type    { return TypeResult }
+func (*Attempt) frameType() Type   { return TypeAttempt }
+func (*Attempted) frameType() Type { return TypeAttempted }
 func (*Welcome) frameType() Type   { return TypeWelcome }
 func (*Load) frameType() Type      { return TypeLoad }
 func (*Compile) frameType() Type   { return TypeCompile }

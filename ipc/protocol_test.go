@@ -171,7 +171,7 @@ func TestNegotiate(t *testing.T) {
 	for _, tt := range []struct {
 		min, max, want uint16 // 0: an error
 	}{
-		{1, 1, 0}, {2, 2, 2}, {1, 9, Version}, {Version + 1, 9, 0}, {0, 0, 0}, {0, 2, 0}, {3, 2, 0}, {1, 65535, Version}, {65535, 65535, 0},
+		{1, 1, 0}, {2, 2, 0}, {3, 3, 3}, {1, 9, Version}, {Version + 1, 9, 0}, {0, 0, 0}, {0, 3, 0}, {4, 3, 0}, {1, 65535, Version}, {65535, 65535, 0},
 	} {
 		got, err := Negotiate(tt.min, tt.max)
 		if got != tt.want || (err == nil) != (tt.want != 0) {

@@ -15,6 +15,8 @@ const (
 	stateLoading                // it looks at the code
 	stateCompile                // a compile worker waits for Compile
 	stateCompiling              // it compiles
+	stateProbe                  // a probe waits for Attempt
+	stateTrying                 // it attacks its walls
 	stateSealing                // a step worker raises the last walls
 	stateSealed                 // it waits for Invoke
 	stateRunning                // the guest runs
@@ -22,12 +24,12 @@ const (
 	stateOver                   // nothing may follow
 )
 
-var stateNames = [...]string{"new", "greeted", "raising", "load", "loading", "compile", "compiling", "sealing", "sealed", "running", "calling", "over"}
+var stateNames = [...]string{"new", "greeted", "raising", "load", "loading", "compile", "compiling", "probe", "trying", "sealing", "sealed", "running", "calling", "over"}
 
 func (s state) String() string { return stateNames[s] }
 
 // transitions is the whole protocol: what may be said where, and where that
-// leads. Ready leads to stateLoad or stateCompile, by role.
+// leads. Ready leads to stateLoad, stateCompile or stateProbe, by role.
 var transitions = map[state]map[Type]state{
 	stateNew:       {TypeHello: stateGreeted},
 	stateGreeted:   {TypeWelcome: stateRaising, TypeBye: stateOver},
@@ -36,6 +38,8 @@ var transitions = map[state]map[Type]state{
 	stateLoading:   {TypeLoaded: stateLoad},
 	stateCompile:   {TypeCompile: stateCompiling, TypeBye: stateOver},
 	stateCompiling: {TypeCompiled: stateCompile},
+	stateProbe:     {TypeAttempt: stateTrying, TypeBye: stateOver},
+	stateTrying:    {TypeAttempted: stateOver, TypeRefused: stateOver},
 	stateSealing:   {TypeSealed: stateSealed, TypeRefused: stateOver},
 	stateSealed:    {TypeInvoke: stateRunning, TypeBye: stateOver},
 	stateRunning:   {TypeHostCall: stateCalling, TypeResult: stateSealed},
@@ -45,11 +49,11 @@ var transitions = map[state]map[Type]state{
 
 // machine is where a connection stands.
 type machine struct {
-	state   state
-	id      uint32 // of the newest Invoke
-	compile bool   // the worker's role
-	min     uint16 // what Hello offered
-	max     uint16
+	state state
+	id    uint32 // of the newest Invoke
+	ready state  // where Ready leads to, by the worker's role
+	min   uint16 // what Hello offered
+	max   uint16
 }
 
 // allows gives the rule that a frame of this type and id would break now, or "".
@@ -87,14 +91,13 @@ func (m *machine) step(id uint32, msg Message) string {
 		if msg.Version < m.min || msg.Version > m.max {
 			return fmt.Sprintf("Welcome chooses version %d, Hello offered %d to %d", msg.Version, m.min, m.max)
 		}
-		if msg.Role != RoleStep && msg.Role != RoleCompile {
+		ready, ok := map[string]state{RoleStep: stateLoad, RoleCompile: stateCompile, RoleProbe: stateProbe}[msg.Role]
+		if !ok {
 			return fmt.Sprintf("Welcome gives the unknown role %.20q", msg.Role)
 		}
-		m.compile = msg.Role == RoleCompile
+		m.ready = ready
 	case *Ready:
-		if m.compile {
-			next = stateCompile
-		}
+		next = m.ready
 	case *Invoke:
 		m.id = id
 	}

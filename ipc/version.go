@@ -10,17 +10,19 @@ import "fmt"
 //
 //	1  the first version.
 //	2  a component has several contracts, and an Invoke names an action.
+//	3  Welcome chooses the code generator, Ready names the configuration that
+//	   comes of it; a worker can be a probe.
 //
 // What holds for all versions, so that two builds can find out that they do not
-// match: the frame header, the codes, bodies and caps of Hello, Welcome and Bye,
-// their order, and the skipping of optional frames. Everything else may change
+// match: the frame header, the codes, bodies and caps of Hello and Bye, their
+// order, and the skipping of optional frames. Everything else may change
 // with the number. A change goes into the supervisor first: it is the side that
 // chooses, so it must know the old and the new version before any worker says
 // the new one in Hello.
-const Version uint16 = 2
+const Version uint16 = 3
 
 // MinVersion is the oldest protocol version that this build speaks.
-const MinVersion uint16 = 2
+const MinVersion uint16 = 3
 
 // Negotiate gives the newest version that both this build and a peer that speaks
 // min to max know.

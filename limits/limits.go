@@ -42,21 +42,22 @@ func (b Bytes) String() string {
 	return fmt.Sprintf("%d bytes", uint64(b))
 }
 
-// Limits is a value: fixed when a worker starts, never changed after.
+// Limits is a value: fixed when a worker starts, never changed after. In JSON sizes
+// are in bytes and times in nanoseconds.
 type Limits struct {
-	GuestMemory   Bytes         // linear memory of one instance
-	WorkerData    Bytes         // RLIMIT_DATA of a step worker; 0 means GuestMemory + 128 MiB
-	StepTime      time.Duration // wall time of one step, host calls included
-	RunTime       time.Duration // wall time of a run, compilation excluded
-	StartTime     time.Duration // wall time from a worker's spawn to Ready, and for each Load and Seal
-	CompileTime   time.Duration // wall time of one compilation
-	CompileMemory Bytes         // RLIMIT_DATA of a compile worker
-	Stack         Bytes         // wasm stack
-	StepInput     Bytes         // request JSON
-	StepOutput    Bytes         // response JSON
-	Log           Bytes         // log text kept per step; the rest is counted
-	HostCalls     int           // host calls per step
-	HostCallBytes Bytes         // arguments or reply of one host call
+	GuestMemory   Bytes         `json:"guest_memory"`    // linear memory of one instance
+	WorkerData    Bytes         `json:"worker_data"`     // RLIMIT_DATA of a step worker; 0 means GuestMemory + 128 MiB
+	StepTime      time.Duration `json:"step_time_ns"`    // wall time of one step, host calls included
+	RunTime       time.Duration `json:"run_time_ns"`     // wall time of a run, compilation excluded
+	StartTime     time.Duration `json:"start_time_ns"`   // wall time from a worker's spawn to Ready, and for each Load and Seal
+	CompileTime   time.Duration `json:"compile_time_ns"` // wall time of one compilation
+	CompileMemory Bytes         `json:"compile_memory"`  // RLIMIT_DATA of a compile worker
+	Stack         Bytes         `json:"stack"`           // wasm stack
+	StepInput     Bytes         `json:"step_input"`      // request JSON
+	StepOutput    Bytes         `json:"step_output"`     // response JSON
+	Log           Bytes         `json:"log"`             // log text kept per step; the rest is counted
+	HostCalls     int           `json:"host_calls"`      // host calls per step
+	HostCallBytes Bytes         `json:"host_call_bytes"` // arguments or reply of one host call
 }
 
 // Default gives the limits that hold unless a flag says otherwise.
@@ -83,6 +84,26 @@ func (l Limits) Data() Bytes {
 		return l.WorkerData
 	}
 	return l.GuestMemory + 128*MiB
+}
+
+// Within gives l with no limit above that of most.
+func (l Limits) Within(most Limits) Limits {
+	if l.WorkerData != 0 || most.WorkerData != 0 {
+		l.WorkerData = min(l.Data(), most.Data())
+	}
+	l.GuestMemory = min(l.GuestMemory, most.GuestMemory)
+	l.StepTime = min(l.StepTime, most.StepTime)
+	l.RunTime = min(l.RunTime, most.RunTime)
+	l.StartTime = min(l.StartTime, most.StartTime)
+	l.CompileTime = min(l.CompileTime, most.CompileTime)
+	l.CompileMemory = min(l.CompileMemory, most.CompileMemory)
+	l.Stack = min(l.Stack, most.Stack)
+	l.StepInput = min(l.StepInput, most.StepInput)
+	l.StepOutput = min(l.StepOutput, most.StepOutput)
+	l.Log = min(l.Log, most.Log)
+	l.HostCalls = min(l.HostCalls, most.HostCalls)
+	l.HostCallBytes = min(l.HostCallBytes, most.HostCallBytes)
+	return l
 }
 
 // Validate reports every number that cannot work, joined.
@@ -153,6 +174,13 @@ const (
 	ByWorker     Observer = "worker"
 )
 
+// Fact is one thing that is known of how a step ended, and who saw it.
+type Fact struct {
+	Observer Observer `json:"observer"`
+	Name     string   `json:"fact"`
+	Value    string   `json:"value"`
+}
+
 // Usage is what a step used. Every number here is the same on each run of the
 // same step with the same inputs, except after a deadline: how far a guest gets
 // by then is the machine's affair.
@@ -165,18 +193,35 @@ type Usage struct {
 }
 
 // Wall is one layer of isolation. Detail is stable: the same on each run with
-// the same program, kernel and flags.
+// the same program, kernel and flags. Observer is who saw that it stands: the
+// kernel where it says so of the worker from outside, the supervisor for what it
+// did itself, the worker for what only the worker can know.
 type Wall struct {
-	Name   string `json:"name"`
-	Raised bool   `json:"raised"`
-	Detail string `json:"detail,omitempty"`
+	Name     string   `json:"name"`
+	Raised   bool     `json:"raised"`
+	Observer Observer `json:"observer,omitempty"`
+	Detail   string   `json:"detail,omitempty"`
 }
 
-// Receipt lists the walls that stood around a run, from the inside out.
+// Receipt says what a run was held in: the stable part, the same on each run with
+// the same program, kernel and flags.
 type Receipt struct {
 	Isolation Isolation `json:"isolation"`
-	Engine    string    `json:"engine"`
-	Walls     []Wall    `json:"walls"`
+	Codegen   Codegen   `json:"codegen"`
+	Engine    string    `json:"engine"`           // version, and a hash of its configuration
+	Worker    string    `json:"worker,omitempty"` // the worker's binary: "sha256:" and the digest
+	Walls     []Wall    `json:"walls"`            // in the order in which they were raised
+	// Seen is the other part. It is kept out of the canonical form.
+	Seen Sighting `json:"-"`
+}
+
+// Sighting is what differs between two runs in the same walls: what the kernel
+// says of one worker. It is no part of a canonical result.
+type Sighting struct {
+	PID        int               `json:"pid"`
+	UID        int               `json:"uid"`                  // of the worker, in the supervisor's user namespace
+	Namespaces map[string]uint64 `json:"namespaces,omitempty"` // inode numbers, by the names in /proc/PID/ns
+	Cgroup     string            `json:"cgroup,omitempty"`     // the worker's own, as a path of the system's cgroup tree
 }
 
 // Isolation is how much must stand before guest code may run.
@@ -184,11 +229,27 @@ type Isolation string
 
 // The levels of isolation.
 const (
+	// Strict needs every wall that the kernel could offer: only what it lacks is
+	// excused, and noted.
+	Strict Isolation = "strict"
 	// Standard needs namespaces, rlimits, no_new_privs and seccomp; a wall that
 	// cannot be raised stops the run.
 	Standard Isolation = "standard"
 	// None raises what it can and goes on without the rest; the receipt says so.
 	None Isolation = "none"
+)
+
+// Codegen is what guest code is compiled to.
+type Codegen string
+
+// The code generators.
+const (
+	// Native is machine code.
+	Native Codegen = "native"
+	// Interpreter is bytecode of the engine's own (wasmtime's Pulley): 30 times slower
+	// in tight loops, 1.3 times in calls (make bench), and no executable memory is ever
+	// mapped after a worker's start.
+	Interpreter Codegen = "interpreter"
 )
 
 // WallError says that a wall could not be raised. Where is the place in the

@@ -3,6 +3,7 @@ package limits_test
 import (
 	"errors"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +151,31 @@ func TestWallError(t *testing.T) {
 		}
 		if tt.err.Err != nil && !errors.Is(&tt.err, cause) {
 			t.Errorf("%q does not unwrap", tt.want)
+		}
+	}
+}
+
+// No field may be forgotten: each one that is too large is cut, and each one that is
+// not stays.
+func TestWithin(t *testing.T) {
+	most := limits.Default()
+	most.WorkerData = most.Data()
+	for i := range reflect.TypeFor[limits.Limits]().NumField() {
+		for _, by := range []int64{1, -1} {
+			l := most
+			f := reflect.ValueOf(&l).Elem().Field(i)
+			if f.CanInt() {
+				f.SetInt(f.Int() + by)
+			} else {
+				f.SetUint(f.Uint() + uint64(by))
+			}
+			want := l
+			if by > 0 {
+				want = most
+			}
+			if got := l.Within(most); got != want {
+				t.Errorf("%s %+d: %+v, want %+v", reflect.TypeFor[limits.Limits]().Field(i).Name, by, got, want)
+			}
 		}
 	}
 }

@@ -39,19 +39,21 @@
 // # Zip archives
 //
 // The file ends with the end record: no comment, no trailing bytes, no zip64, one
-// disk; the central directory lies directly before it ("zip structure") and has at
-// most 4 MiB ("entry count"). Each entry moreover
+// disk; the central directory lies directly before it and consists of the records of
+// its entries ("zip structure"), and has at most 4 MiB ("entry count"). Each entry
+// moreover
 //
 //   - is not encrypted ("no encryption") and is stored or deflated
 //     ("stored or deflate"), using all of its compressed bytes
 //     ("declared size");
+//   - has its sizes and place in the record itself, not in zip64 ("zip structure");
 //   - has the CRC-32 that it declares, even if that is 0 ("checksum");
 //   - shares no byte of its data with another entry's, nor any with the central
 //     directory ("zip structure").
 //
 // Every entry is inflated and checked, needed or not: an accepted archive is
-// sound to its last byte. Local headers are used only to find the data; extra
-// fields mean nothing.
+// sound to its last byte. Local headers are used only to find the data; other extra
+// fields than zip64's mean nothing.
 //
 // # Tar archives
 //

@@ -2,13 +2,17 @@ package pack_test
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"reflect"
 	"runtime/metrics"
+	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"golang.org/x/tools/txtar"
 
@@ -191,6 +195,105 @@ func FuzzManifestCBOR(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) { fuzzManifest(t, "manifest.cbor", b) })
+}
+
+// wordy is a pack with a document of every kind, each of which counts.
+func wordy() fstest.MapFS {
+	files := fstest.MapFS{}
+	for name, text := range map[string]string{
+		"manifest.json": `{"schema_version":"pack-v1","pack_id":"p","version":"1","components":[{"id":"c","version":"1"},{"id":"d"}],"flows":[{"id":"setup_default"}],"extensions":{
+			"greentic.ext.provider":{"inline":{"providers":[{"provider_type":"t","config_schema_ref":"schema.json","runtime":{"component_ref":"c"}}]}},
+			"greentic.pack.component_manifests@v1":{"inline":{"entries":[{"component_id":"d","manifest_file":"d.json"}]}}}}`,
+		"assets/pack.json":                                   `{"meta":{"entry_flows":{"remove":"bye"}}}`,
+		"flows/setup_default/flow.ygtc":                      "id: f\ntype: job\nnodes:\n  n: {component.exec: {}, operation: op, routing: [{to: m}]}\n  m: {flow.call: {flow: bye}}\n",
+		"flows/setup_default/flow.ygtc.resolve.summary.json": `{"nodes":{"n":{"component_id":"c"}}}`,
+		"flows/bye.json":                                     `{"id":"bye","nodes":{"x":{"component":"d.op"}}}`,
+		"components/c/component.manifest.json":               `{"id":"c","version":"1","operations":[{"name":"op"}],"capabilities":{}}`,
+		"d.json":                                             `{"id":"d","supports":["messaging"]}`,
+		"components/c.wasm":                                  "\x00asm\x0d\x00\x01\x00",
+		"setup.yaml":                                         "questions:\n- name: a\n",
+		"qa/setup.json":                                      `{"questions":[]}`,
+		"secret-requirements.json":                           `[{"key":"k"}]`,
+		"requirements.json":                                  `{"config":{}}`,
+		"schema.json":                                        `{"type":"object"}`,
+		"pack.lock.json":                                     `{"schema_version":1,"components":[]}`,
+		"sbom.json":                                          `{}`,
+	} {
+		files[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	return files
+}
+
+// explaining are documents that no way needs: whatever is in them, the pack is run.
+var explaining = []string{"components/c/component.manifest.json", "d.json", "setup.yaml", "qa/setup.json", "secret-requirements.json", "requirements.json", "schema.json"}
+
+// decided is a blueprint without what only says how it came about.
+func decided(b *pack.Blueprint) pack.Blueprint {
+	d := *b
+	d.Digest, d.Integrity, d.Findings = "", nil, nil
+	return d
+}
+
+// FuzzDocuments puts anything in the place of one document of a pack. What Open
+// refuses, Inspect has for its first problem; the digest notices every change of what
+// decides a run; documents that only explain are no reason to refuse a pack.
+func FuzzDocuments(f *testing.F) {
+	names := slices.Sorted(maps.Keys(wordy()))
+	for i, name := range names {
+		f.Add(uint8(i), wordy()[name].Data)
+	}
+	add := func(name, text string) { f.Add(uint8(slices.Index(names, name)), []byte(text)) }
+	add("sbom.json", `{"format":"greentic-sbom-v1","files":[{"path":"setup.yaml","size":1,"hash_blake3":"`+strings.Repeat("0", 64)+`"}]}`)
+	add("pack.lock.json", `{"version":1,"components":{"c":{"resolved_digest":"sha256:`+strings.Repeat("0", 64)+`"}}}`)
+	add("components/c/component.manifest.json", `{"id":7}`)
+	add("flows/setup_default/flow.ygtc", "id: f\ntype: job\nnodes:\n  n: {c: {}, routing: [{to: n, condition: x}]}\n")
+	t := &testing.T{} // the builders only use it to fail
+	whole, err := pack.OpenBytes(zipOf(t, wordy()), "fuzz", pack.Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, which uint8, text []byte) {
+		if int(which) >= len(names) {
+			return
+		}
+		name, files := names[which], wordy()
+		files[name].Data = text
+		archive := zipOf(t, files)
+		if used, most := checkOpen(t, archive), uint64(len(text))*600+2<<20; used > most {
+			t.Errorf("%d bytes of %s allocate %d; at most %d", len(text), name, used, most)
+		}
+		before := allocated()
+		in, err := pack.InspectBytes(archive, "fuzz", pack.Options{})
+		if used, most := allocated()-before, uint64(len(text))*600+2<<20; used > most {
+			t.Errorf("to describe %d bytes of %s allocates %d; at most %d", len(text), name, used, most)
+		}
+		b, opening := pack.OpenBytes(archive, "fuzz", pack.Options{})
+		refusal, _ := errors.AsType[*pack.Error](opening)
+		switch {
+		case err != nil:
+			if opening == nil || opening.Error() != err.Error() {
+				t.Fatalf("described: %v, opened: %v", err, opening)
+			}
+		case refusal != nil:
+			if p := in.Problems[0]; p != (pack.Problem{Rule: refusal.Rule, Entry: refusal.Entry, Detail: refusal.Detail, Hint: refusal.Hint}) {
+				t.Errorf("the first problem is %+v; opening fails with %v", p, refusal)
+			}
+		case len(in.Problems) > 0 || in.Digest != b.Digest:
+			t.Errorf("described: %s, problems %+v; opened: %s", in.Digest, in.Problems, b.Digest)
+		}
+		if opening != nil {
+			if slices.Contains(explaining, name) {
+				t.Errorf("%s is reason enough to refuse the pack: %v", name, opening)
+			}
+			return
+		}
+		if b.Digest == whole.Digest && !reflect.DeepEqual(decided(b), decided(whole)) {
+			t.Errorf("the digest is the same with another %s", name)
+		}
+		if text, err := json.Marshal(in); err != nil || len(text) > 40*len(archive)+64<<10 {
+			t.Errorf("%d bytes of pack are described with %d, %v", len(archive), len(text), err)
+		}
+	})
 }
 
 // The documents that cost most per byte, as large as they may be.

@@ -56,6 +56,14 @@ var refusals = []refusal{
 	{"count too small", ending(func(e *end) { e.here--; e.all-- }), pack.RuleArchive, "", "does not hold the 1 entries"},
 	{"count too large", ending(func(e *end) { e.here++; e.all++ }), pack.RuleArchive, "", "does not hold the 3 entries"},
 	{"directory elsewhere", ending(func(e *end) { e.offset++ }), pack.RuleArchive, "", "does not lie directly before"},
+	{"directory with a gap at its end", func(*testing.T) []byte {
+		whole := rawZip(sound())
+		at := len(whole) - 22
+		b := slices.Concat(whole[:at], []byte("PK\x01\x02"), whole[at:])
+		binary.LittleEndian.PutUint32(b[len(b)-22+12:], binary.LittleEndian.Uint32(b[len(b)-22+12:])+4)
+		return b
+	}, pack.RuleArchive, "", "its 2 records take"},
+	{"directory of which nothing is counted", ending(func(e *end) { e.here, e.all, e.offset, e.length = 0, 0, e.offset+1, e.length-1 }), pack.RuleArchive, "", "its 0 records take 0"},
 	{"directory length lies", ending(func(e *end) { e.length = 0xffffffff }), pack.RuleEntries, "", "central directory is 4294967295 bytes"},
 	{"zip64 locator", zip64Locator, pack.RuleArchive, "", "zip64"},
 	{"zip64 values", ending(func(e *end) { e.offset = 0xffffffff }), pack.RuleArchive, "", "does not lie directly before"},
@@ -73,11 +81,11 @@ var refusals = []refusal{
 	{"zip64 sizes beyond the file", with(func(e *rawEntry) {
 		e.csize, e.usize = 0xffffffff, 0xffffffff
 		e.extra = zip64Extra(1<<20, 1<<20)
-	}), pack.RuleArchive, "x", "reach into the central directory"},
+	}), pack.RuleArchive, "x", "zip64"},
 	{"zip64 sizes that wrap around", with(func(e *rawEntry) {
 		e.method, e.csize, e.usize = 8, 0xffffffff, 0xffffffff
 		e.extra = zip64Extra(1<<20, 1<<63)
-	}), pack.RuleTrueSize, "x", "more than"},
+	}), pack.RuleArchive, "x", "zip64"},
 	{"not a deflate stream", func(*testing.T) []byte {
 		e := stored("x", "\xff\xff\xff\xff")
 		e.method = 8
@@ -265,7 +273,7 @@ var refusals = []refusal{
 	{"symbol beyond 2^63", v1(func(m object) { m["pack_id"] = uint64(1<<64 - 1) }), pack.RuleSymbol, "manifest.cbor", "invalid symbol index 18446744073709551615"},
 	{"symbol of a component", v1(func(m object) { m["components"] = []object{{"id": 9}} }), pack.RuleSymbol, "manifest.cbor", "invalid symbol index 9 in component_ids"},
 	{"symbol of a capability", v1(func(m object) { m["capabilities"] = []object{{"name": 0}} }), pack.RuleSymbol, "manifest.cbor", "invalid symbol index 0 in capability_names"},
-	{"symbol of a node", v1(func(m object) { m["flows"] = []object{setupFlow(0, 2)} }), pack.RuleStep, "", "flow: the flow cannot be read: invalid symbol index 2 in component_ids"},
+	{"symbol of a node", v1(func(m object) { m["flows"] = []object{setupFlow(0, 2)} }), pack.RuleStep, "", `flow: the flow cannot be read: "manifest.cbor": invalid symbol index 2 in component_ids`},
 	{"component id is a path", v1(func(m object) {
 		m["components"] = []object{{"id": "../../x"}}
 		m["flows"] = []object{setupFlow()}
@@ -751,7 +759,7 @@ func TestFindingsAreBounded(t *testing.T) {
 func TestFlowIsUnreadable(t *testing.T) {
 	_, err := pack.OpenBytes(rawZip([]rawEntry{stored("pack.json", packJSON), stored("flows/setup_default/flow.json", "{")}), "x", pack.Options{})
 	e, ok := errors.AsType[*pack.Error](err)
-	if !ok || e.Rule != pack.RuleStep || !strings.Contains(e.Detail, "the flow cannot be read: ") {
+	if !ok || e.Rule != pack.RuleStep || !strings.Contains(e.Detail, `the flow cannot be read: "flows/setup_default/flow.json": `) {
 		t.Errorf("got %v", err)
 	}
 }

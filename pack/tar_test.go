@@ -210,7 +210,7 @@ func FuzzTar(f *testing.F) {
 			return
 		}
 		checkOpen(t, b)
-		in, err := pack.TarFiles(b)
+		in, err := pack.ArchiveFiles(b)
 		if err != nil {
 			return
 		}

@@ -491,7 +491,7 @@ func (d *draft) readGraphs() error {
 		}
 		if e, ok := errors.AsType[*Error](err); ok && graphRules[e.Rule] {
 			if id == d.Flow.ID {
-				d.graphless = "the flow cannot be read: " + e.Detail
+				d.graphless = fmt.Sprintf("the flow cannot be read: %s: %s", hostile.Quote(e.Entry), e.Detail)
 			}
 			d.note(plan.Warn, "FLOW_UNREADABLE", e.Entry, e.Hint, "the flow %s cannot be run: %s", hostile.Quote(id), e.Detail)
 			continue

@@ -44,6 +44,7 @@ const (
 	locatorMark  = "PK\x06\x07"
 	localMark    = "PK\x03\x04"
 	localLen     = 30 // local header, without name and extra field
+	recordLen    = 46 // record of the central directory, without name, extra field and comment
 	flagsRefused = 1<<0 | 1<<6 | 1<<13
 )
 
@@ -84,10 +85,12 @@ func openArchive(r io.ReaderAt, size int64) (*archive, error) {
 		in: bufio.NewReader(nil), buffer: make([]byte, 32<<10)}
 	names := newNames()
 	var declared uint64
+	var taken int64 // of the directory's bytes
 	for _, f := range zr.File {
 		if err := checkHeader(f); err != nil {
 			return nil, err
 		}
+		taken += recordLen + int64(len(f.Name)+len(f.Extra)+len(f.Comment))
 		if err := names.add(f.Name); err != nil {
 			return nil, err
 		}
@@ -98,6 +101,9 @@ func openArchive(r io.ReaderAt, size int64) (*archive, error) {
 		if !strings.HasSuffix(f.Name, "/") {
 			a.files[f.Name] = f
 		}
+	}
+	if length := size - endLen - directory; taken != length { // archive/zip stops at the first record that is none
+		return nil, refuse(RuleArchive, "", hintRebuild, "the central directory is %d bytes long and its %d records take %d", length, records, taken)
 	}
 	return a, checkLayout(zr.File, directory)
 }
@@ -168,6 +174,9 @@ func checkHeader(f *zip.File) error {
 	default:
 		return refuse(RuleKind, f.Name, "", "has file type %#o", kind)
 	}
+	if hasZip64(f.Extra) {
+		return refuse(RuleArchive, f.Name, "", "has sizes or an offset in zip64; a pack within the size limits never needs them")
+	}
 	if f.Flags&flagsRefused != 0 {
 		return refuse(RuleEncrypted, f.Name, "", "is encrypted (flags %#04x)", f.Flags)
 	}
@@ -181,10 +190,24 @@ func checkHeader(f *zip.File) error {
 		return refuse(RuleEntrySize, f.Name, "", "declares %d bytes; at most %d are read", f.UncompressedSize64, MaxEntry)
 	case f.Method == zip.Store && f.CompressedSize64 != f.UncompressedSize64:
 		return refuse(RuleTrueSize, f.Name, "", "is stored and declares %d bytes in the archive but %d in content", f.CompressedSize64, f.UncompressedSize64)
-	case f.UncompressedSize64 > maxRatio*f.CompressedSize64+maxRatio: // no overflow: checkLayout bounds what matters, wrap-around only refuses
+	case f.UncompressedSize64 > maxRatio*f.CompressedSize64+maxRatio: // no overflow: without zip64, sizes have 32 bits
 		return refuse(RuleTrueSize, f.Name, "", "declares %d bytes, more than %d compressed bytes can give", f.UncompressedSize64, f.CompressedSize64)
 	}
 	return nil
+}
+
+// hasZip64 says that an entry has a second set of sizes and offset, in the extra field
+// of zip64 (APPNOTE 4.5.3). archive/zip follows it where the first set says so, others
+// always: another reading of the archive. None of 200 published packs has one.
+func hasZip64(extra []byte) bool {
+	const id, headLen = 1, 4
+	for len(extra) >= headLen {
+		if binary.LittleEndian.Uint16(extra) == id {
+			return true
+		}
+		extra = extra[min(len(extra), headLen+int(binary.LittleEndian.Uint16(extra[2:]))):]
+	}
+	return false
 }
 
 // checkLayout refuses entries whose data overlap, or reach into the central

@@ -1,9 +1,15 @@
 package plan
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
+	"reflect"
+	"runtime/metrics"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 )
 
 func TestRead(t *testing.T) {
@@ -98,4 +104,85 @@ func TestReadObject(t *testing.T) {
 			t.Errorf("%s: got %v", in, err)
 		}
 	}
+}
+
+// allocated is how many bytes f takes, the garbage included.
+func allocated(f func()) uint64 {
+	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(s)
+	before := s[0].Value.Uint64()
+	f()
+	metrics.Read(s)
+	return s[0].Value.Uint64() - before
+}
+
+// FuzzRead holds the strict reader against encoding/json: what is read has the same
+// value there, and canonical is canonical. What is refused and is JSON there is so for
+// one of the reasons that make this reader strict.
+func FuzzRead(f *testing.F) {
+	for _, s := range []string{`{"b":1,"a":[true,null,-0.0,1e21,1e-7,18446744073709551615]}`, `"\ud83d\ude00\u0000\u2028<"`, `{"\u0061":1,"a":2}`, `{"":1,"𐀀":2}`, `[[[[]]]]`, `1e400`, `1E-400`,
+		"\"\xff\"", `"\ud800"`, ` [1 , 2] `, `{} {}`, `{"a":`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var got json.RawMessage
+		var err error
+		// An object is copied into order at each of MaxDepth levels.
+		if took := allocated(func() { got, err = Read(b) }); took > uint64(len(b))*(MaxDepth+150)+64<<10 {
+			t.Errorf("%d bytes allocate %d", len(b), took)
+		}
+		var theirs any
+		valid := json.Unmarshal(b, &theirs) == nil
+		if err != nil {
+			j, ok := errors.AsType[*JSONError](err)
+			if !ok || got != nil || len(j.Path) > 2*maxPath || strings.ContainsFunc(j.Reason, unicode.IsControl) || len(j.Reason) > 100 {
+				t.Fatalf("got %s, %T %v", got, err, err)
+			}
+			strict := []string{"is a duplicate name", "nests deeper", "is a number too small", "has half of a surrogate pair", "is not UTF-8"}
+			if valid && !containsAny(j.Reason, strict) {
+				t.Fatalf("%q is refused: %v", b, err)
+			}
+			return
+		}
+		var ours any
+		if !valid || json.Unmarshal(got, &ours) != nil || !reflect.DeepEqual(ours, theirs) {
+			t.Fatalf("%q is read as %s", b, got)
+		}
+		if !utf8.Valid(got) || depth(ours) > MaxDepth || Tree(got) == nil && string(got) != "null" {
+			t.Fatalf("%q is read as %s, %d deep", b, got, depth(ours))
+		}
+		if again, err := Read(got); err != nil || !bytes.Equal(again, got) {
+			t.Fatalf("%s is read as %s, %v", got, again, err)
+		}
+		if c, err := Canonical(got); err != nil || !bytes.Equal(c, got) {
+			t.Fatalf("%s is encoded as %s, %v", got, c, err)
+		}
+	})
+}
+
+func containsAny(s string, parts []string) bool {
+	for _, p := range parts {
+		if strings.Contains(s, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// depth is how deep arrays and objects nest.
+func depth(v any) int {
+	deepest := 0
+	switch v := v.(type) {
+	case map[string]any:
+		for _, e := range v {
+			deepest = max(deepest, depth(e))
+		}
+		return deepest + 1
+	case []any:
+		for _, e := range v {
+			deepest = max(deepest, depth(e))
+		}
+		return deepest + 1
+	}
+	return 0
 }

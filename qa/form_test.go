@@ -287,6 +287,8 @@ func TestParseSetupRefuses(t *testing.T) {
 		"a duplicate key":        {"a: 1\nb: 2\na: 3\n", "twice"},
 		"a duplicate flow key":   {"{a: 1, a: 2}", "twice"},
 		"an alias bomb":          {bomb, "aliases followed"},
+		"an alias bomb of text":  {"a: &a \"" + strings.Repeat("x", 20_000) + "\"\nb: [" + strings.TrimSuffix(strings.Repeat("*a,", 300), ",") + "]\n", "bytes of text, aliases followed"},
+		"an alias bomb of names": {"a: &a {" + strings.Repeat("x", 250) + ": 1}\nb: [" + strings.TrimSuffix(strings.Repeat("*a,", 20_000), ",") + "]\n", "bytes of text, aliases followed"},
 		"an alias in itself":     {"a: &a [*a]\n", "aliases followed"},
 		"an alias of nothing":    {"a: *b\n", "alias"},
 		"a merge key":            {"a: &a {b: 1}\nc:\n  <<: *a\n", "merge"},

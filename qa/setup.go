@@ -30,6 +30,7 @@ const (
 	maxYAMLName    = 256      // bytes
 	maxYAMLNames   = 64 << 20 // bytes of the paths that the reader keeps with every value
 	maxYAMLValues  = 100_000  // with aliases followed
+	maxYAMLText    = maxForm  // bytes of strings and names, with aliases followed: 10,000 of one of 20 KiB fit into 50
 	maxYAMLTabs    = 1 << 28  // tabs times bytes: at each in quotes the scanner looks on to the end of the line
 )
 
@@ -88,7 +89,7 @@ func parseYAML(b []byte) (v any, err error) {
 	if err != nil {
 		return nil, malformed(err)
 	}
-	c := converter{anchors: map[string]ast.Node{}, left: maxYAMLValues}
+	c := converter{anchors: map[string]ast.Node{}, values: maxYAMLValues, text: maxYAMLText}
 	for _, doc := range file.Docs {
 		if doc.Body == nil {
 			continue
@@ -198,14 +199,23 @@ func checkTokens(tokens token.Tokens) error {
 	return nil
 }
 
-// converter makes values of nodes. left bounds what aliases can unfold to.
+// converter makes values of nodes. How many values and how much text are left
+// bounds what aliases can unfold to.
 type converter struct {
-	anchors map[string]ast.Node
-	left    int
+	anchors      map[string]ast.Node
+	values, text int
+}
+
+// take counts text before it is kept.
+func (c *converter) take(s string) (string, error) {
+	if c.text -= len(s); c.text < 0 {
+		return "", fmt.Errorf("has more than %d bytes of text, aliases followed", maxYAMLText)
+	}
+	return s, nil
 }
 
 func (c *converter) value(n ast.Node, depth int) (any, error) {
-	if c.left--; c.left < 0 {
+	if c.values--; c.values < 0 {
 		return nil, fmt.Errorf("has more than %d values, aliases followed", maxYAMLValues)
 	}
 	// An alias within its own anchor ends here too.
@@ -216,9 +226,9 @@ func (c *converter) value(n ast.Node, depth int) (any, error) {
 	case nil, *ast.NullNode:
 		return nil, nil
 	case *ast.StringNode:
-		return n.Value, nil
+		return c.take(n.Value)
 	case *ast.LiteralNode:
-		return n.Value.Value, nil
+		return c.take(n.Value.Value)
 	case *ast.BoolNode:
 		return n.Value, nil
 	case *ast.IntegerNode:
@@ -243,7 +253,7 @@ func (c *converter) value(n ast.Node, depth int) (any, error) {
 		case "!!str":
 			if s, ok := n.Value.(ast.ScalarNode); ok {
 				if t := s.GetToken(); t != nil && n.Value.Type() != ast.LiteralType {
-					return t.Value, nil
+					return c.take(t.Value)
 				}
 			}
 			return c.value(n.Value, depth+1)
@@ -287,6 +297,9 @@ func (c *converter) mapping(values []*ast.MappingValueNode, depth int) (any, err
 		}
 		if _, twice := m[name]; twice {
 			return nil, errors.New("a key is there twice")
+		}
+		if _, err := c.take(name); err != nil {
+			return nil, err
 		}
 		v, err := c.value(mv.Value, depth+1)
 		if err != nil {

@@ -262,8 +262,12 @@ func (p *printer) receipt(r limits.Receipt) {
 	w := column(names)
 	for _, wall := range r.Walls {
 		mark := p.style.paint("up  ", green)
-		if !wall.Raised {
+		switch {
+		case wall.Raised:
+		case r.Isolation == limits.None:
 			mark = p.style.paint("DOWN", red, bold)
+		default: // one that isolation does not ask for, or that the kernel does not have
+			mark = p.style.paint("-   ", dim)
 		}
 		p.pair("  "+mark+"  ", 8, Text(wall.Name, maxName), w, "  ", Text(wall.Detail, maxValue))
 	}

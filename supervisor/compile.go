@@ -103,7 +103,8 @@ func (s *Supervisor) compile(ctx context.Context, engine string, c pack.Componen
 			if f.verdict == limits.MemoryLimit {
 				detail = fmt.Sprintf("compilation needs more memory than %s", s.cfg.Limits.CompileMemory)
 			}
-			return file{}, "", &failure{verdict: limits.CompileFailed, observer: f.observer, signal: f.signal, detail: fmt.Sprintf("%s: %s", c.Path, detail)}
+			f.verdict, f.detail = limits.CompileFailed, fmt.Sprintf("%s: %s", c.Path, detail)
+			return file{}, "", f
 		}
 		return file{}, "", err
 	}

@@ -45,6 +45,13 @@ type Lease struct {
 	broken     error    // our own fault, or the context's end: the worker is gone
 	closed     bool
 	invokes    uint32
+
+	wanted map[int]string // the contract that each component was examined for
+	crash  *Crash
+	call   *engine.Call // under way, and its host calls
+	calls  []HostCall
+	room   int  // for more of them, in bytes
+	cut    bool // there was none
 }
 
 var _ engine.StepRunner = (*Lease)(nil)
@@ -58,14 +65,15 @@ func (s *Supervisor) Open(ctx context.Context, components []pack.Component, host
 	if err != nil {
 		return nil, err
 	}
-	l := &Lease{s: s, w: w, host: host, components: components, examined: map[int]*engine.Examined{}}
-	l.receipt = limits.Receipt{Isolation: s.cfg.Isolation, Engine: w.engine, Walls: slices.Clone(w.walls)}
+	l := &Lease{s: s, w: w, host: host, components: components, examined: map[int]*engine.Examined{}, wanted: map[int]string{}}
+	l.receipt = limits.Receipt{Isolation: s.cfg.Isolation, Codegen: s.cfg.Codegen, Engine: w.engine, Walls: slices.Clone(w.walls), Seen: w.sighting}
 	if w.failure != nil {
 		if l.problem = asFailure(w.failure, "preparation"); l.problem == nil {
 			l.Close()
 			return nil, w.failure
 		}
 		l.problem.before = true
+		l.lost(l.problem, PhaseStart, -1)
 	}
 	return l, nil
 }
@@ -89,6 +97,7 @@ func (l *Lease) Examine(ctx context.Context, component int, contract string) (en
 	case l.sealed:
 		return engine.Examined{}, errors.New("a component is to be loaded into a sealed worker")
 	}
+	l.wanted[component] = contract
 	e, err := &engine.Examined{}, error(nil)
 	if l.problem == nil {
 		e, err = l.load(ctx, uint32(component), l.components[component], contract)
@@ -102,9 +111,11 @@ func (l *Lease) Examine(ctx context.Context, component int, contract string) (en
 			return engine.Examined{}, err
 		}
 		f.before = true
+		phase := PhaseCompile
 		if !l.w.alive() {
-			l.problem = f
+			l.problem, phase = f, PhaseLoad
 		}
+		l.lost(f, phase, component)
 		e = &engine.Examined{Reply: f.reply()}
 	}
 	l.examined[component] = e
@@ -120,9 +131,17 @@ func (l *Lease) seal(ctx context.Context) error {
 	switch m := env.Message.(type) {
 	case *ipc.Sealed:
 		l.sealed = true
-		l.receipt.Walls = append(l.receipt.Walls, walls(m.Walls)...)
-		l.s.cfg.Events.phase(l.w.cmd.Process.Pid, "sealed")
-		return l.s.stands(l.receipt.Walls, "seccomp-run")
+		up := walls(m.Walls)
+		pid := l.w.cmd.Process.Pid
+		l.s.cfg.Events.phase(pid, "sealed")
+		if err := l.s.stands(up, "seccomp-run"); err != nil {
+			return err
+		}
+		if err := l.s.sealed(pid, up); err != nil {
+			return err
+		}
+		l.receipt.Walls = append(l.receipt.Walls, up...)
+		return nil
 	case *ipc.Refused:
 		return wallError(m)
 	}
@@ -165,7 +184,10 @@ func (l *Lease) load(ctx context.Context, i uint32, c pack.Component, contract s
 }
 
 // Receipt lists the walls that stood.
-func (l *Lease) Receipt() limits.Receipt { return l.receipt }
+func (l *Lease) Receipt() limits.Receipt {
+	l.receipt.Worker = l.s.digest()
+	return l.receipt
+}
 
 // Close ends the worker and waits until it is reaped.
 func (l *Lease) Close() {
@@ -207,6 +229,11 @@ func (l *Lease) RunStep(ctx context.Context, call engine.Call) (engine.Reply, er
 	if f := asFailure(err, phase); f != nil {
 		f.before = !started
 		l.problem = f // the worker is gone
+		if started {
+			l.lost(f, PhaseStep, call.Component)
+		} else {
+			l.lost(f, PhaseSeal, call.Component)
+		}
 		reply, err = f.reply(), nil
 		if started && f.verdict == limits.Deadline && f.observer == limits.BySupervisor {
 			reply.Detail = fmt.Sprintf("the step did not finish within %s and was killed", l.s.cfg.Limits.StepTime)
@@ -224,6 +251,9 @@ func (l *Lease) RunStep(ctx context.Context, call engine.Call) (engine.Reply, er
 func (l *Lease) invoke(ctx context.Context, call engine.Call, start time.Time) (engine.Reply, error) {
 	lim := l.s.cfg.Limits
 	deadline := start.Add(lim.StepTime + grace)
+	if l.s.cfg.Record {
+		l.call, l.calls, l.room, l.cut = &call, nil, keptCalls, false
+	}
 	l.invokes++
 	id := l.invokes
 	pid := l.w.cmd.Process.Pid
@@ -252,11 +282,15 @@ func (l *Lease) invoke(ctx context.Context, call engine.Call, start time.Time) (
 			if calls >= lim.HostCalls || uint64(len(m.Args)) > uint64(lim.HostCallBytes) {
 				return engine.Reply{}, l.w.violation("host call over the limits")
 			}
-			next, err = l.answer(ctx, m)
+			reply, err := l.answer(ctx, m)
 			if err != nil {
 				_ = l.w.kill()
 				return engine.Reply{}, err
 			}
+			if l.s.cfg.Record {
+				l.remember(m, reply)
+			}
+			next = reply
 		default:
 			return engine.Reply{}, l.w.violation("%T during a step", env.Message)
 		}
@@ -295,14 +329,17 @@ func (l *Lease) result(m *ipc.Result, calls int) (engine.Reply, error) {
 	r := engine.Reply{
 		Verdict:  v,
 		Observer: limits.ByWorker,
-		Response: m.Output,
+		Facts:    claims(v),
 		Detail:   boundDetail(m.Detail),
 		Usage: limits.Usage{
 			OutputBytes: uint64(len(m.Output)),
 			HostCalls:   uint64(calls),
-			LogBytes:    m.LogBytes,
-			LogDropped:  m.LogDropped,
+			LogBytes:    min(m.LogBytes, exact),
+			LogDropped:  min(m.LogDropped, exact),
 		},
+	}
+	if v == limits.OK {
+		r.Response = m.Output
 	}
 	room := int(lim.Log)
 	for _, line := range m.Logs {
@@ -313,6 +350,17 @@ func (l *Lease) result(m *ipc.Result, calls int) (engine.Reply, error) {
 	}
 	return r, nil
 }
+
+// claims are the facts of what only the worker says.
+func claims(v limits.Verdict) []limits.Fact {
+	if v == limits.OK {
+		return nil
+	}
+	return []limits.Fact{{Observer: limits.ByWorker, Name: "verdict", Value: string(v)}}
+}
+
+// exact is the greatest number that every reader of JSON has exactly (RFC 8259, 6).
+const exact = 1<<53 - 1
 
 // lineCost is what a log line costs beside its text, as in package worker: a
 // million empty lines are bounded too.

@@ -1,18 +1,22 @@
 package supervisor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/greentic-ai/greentic-provision/ipc"
 	"github.com/greentic-ai/greentic-provision/ipc/socketpair"
+	"github.com/greentic-ai/greentic-provision/limits"
+	"github.com/greentic-ai/greentic-provision/limits/cgroup"
 	"github.com/greentic-ai/greentic-provision/limits/namespace"
 )
 
@@ -26,15 +30,28 @@ const reapTime = 5 * time.Second
 // cost a hand-over for each frame.
 type process struct {
 	cmd    *exec.Cmd
+	born   time.Time
 	conn   *ipc.Conn
-	bare   bool // without a pid namespace, whose end would be the end of all in it
+	frames []kept // the last ones; of whoever exchanges
+	bare   bool   // without a pid namespace, whose end would be the end of all in it
 	stderr tail
-	done   chan struct{} // closed once the process is reaped and its output drained
+	cgroup string        // the kernel's name of its cgroup, "" if it has none
+	dead   chan struct{} // closed once the process is reaped
+	done   chan struct{} // closed once its output is drained, too, and its cgroup removed
+	events cgroup.Events // what the kernel counted in the cgroup; once dead
 }
 
-// start runs the worker binary in the namespaces of plan. It must be called on
-// the spawner's thread, see spawner.
-func start(path string, plan namespace.Plan) (_ *process, err error) {
+// start runs the worker binary in the namespaces of plan and in group, if that is not
+// nil; the group is the process's then, and is removed when it is gone. It must be called
+// on the spawner's thread, see spawner.
+func start(path string, plan namespace.Plan, group *cgroup.Group) (_ *process, err error) {
+	if group != nil {
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, group.Remove())
+			}
+		}()
+	}
 	stream, workerEnd, err := socketpair.New()
 	if err != nil {
 		return nil, fmt.Errorf("make the worker's socket: %w", err)
@@ -51,6 +68,11 @@ func start(path string, plan namespace.Plan) (_ *process, err error) {
 	}
 	defer outW.Close()
 
+	if err := spare(); err != nil {
+		outR.Close()
+		return nil, fmt.Errorf("start a process: %w", err)
+	}
+
 	cmd := exec.Command(path, plan.Args()...)
 	cmd.Dir = "/"
 	// A literal list: nothing of the caller's environment reaches a worker. One
@@ -62,15 +84,23 @@ func start(path string, plan namespace.Plan) (_ *process, err error) {
 	cmd.Stdout, cmd.Stderr = outW, outW // a worker speaks on its socket only; this is for last words
 	cmd.ExtraFiles = []*os.File{workerEnd}
 	cmd.SysProcAttr = plan.SysProcAttr()
+	if group != nil {
+		group.Spawn(cmd.SysProcAttr)
+	}
 	if err := cmd.Start(); err != nil {
 		outR.Close()
 		return nil, err
 	}
 	p := &process{
 		cmd:  cmd,
+		born: time.Now(),
 		conn: ipc.NewConn(stream, ipc.SupervisorSide),
 		bare: !plan.Wall().Raised,
+		dead: make(chan struct{}),
 		done: make(chan struct{}),
+	}
+	if group != nil {
+		p.cgroup = group.Path()
 	}
 	drained := make(chan struct{})
 	go func() {
@@ -82,6 +112,14 @@ func start(path string, plan namespace.Plan) (_ *process, err error) {
 	go func() {
 		defer close(p.done)
 		_ = cmd.Wait() // its error repeats cmd.ProcessState
+		if group != nil {
+			p.events, _ = group.Events()
+		}
+		close(p.dead)
+		if group != nil {
+			_ = group.Kill()   // what it left behind, where it had no pid namespace
+			_ = group.Remove() // the next tree in this place removes what stays
+		}
 		// All that had the pipe open is dead with the pid namespace; without one,
 		// a child the worker left behind must not keep us waiting.
 		_ = outR.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
@@ -89,6 +127,22 @@ func start(path string, plan namespace.Plan) (_ *process, err error) {
 		outR.Close()
 	}()
 	return p, nil
+}
+
+// spare says whether there are descriptors for what cmd.Start opens: /dev/null, a pipe
+// for errors, one for the id maps, a pidfd, an id map. Where clone fails for want of
+// the last two, Go (1.26) does not close the pipe for the maps (syscall/exec_linux.go,
+// forkAndExecInChild), and what is short would be lost for good.
+func spare() error {
+	for range 4 {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		defer w.Close()
+	}
+	return nil
 }
 
 // alive says whether the process has not been reaped.
@@ -114,8 +168,11 @@ func (p *process) kill() error {
 		}
 		_ = p.cmd.Process.Kill() // fails when it is done, or with it the wait below
 	}
-	if !p.reaped(reapTime) {
-		p.conn.Close() // whoever reads or writes it must not hang with the process
+	gone := p.reaped(reapTime)
+	// Whoever reads or writes it must not hang with a process that stays, nor with what
+	// a bare worker left behind, which may hold the other end.
+	p.conn.Close()
+	if !gone {
 		return fmt.Errorf("worker %d is not gone %s after SIGKILL", p.cmd.Process.Pid, reapTime)
 	}
 	return nil
@@ -128,6 +185,18 @@ func (p *process) reaped(within time.Duration) bool {
 	select {
 	case <-p.done:
 		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// died waits for the process to be dead, and then for what it said to be read.
+func (p *process) died(within time.Duration) bool {
+	t := time.NewTimer(within)
+	defer t.Stop()
+	select {
+	case <-p.dead:
+		return p.reaped(reapTime)
 	case <-t.C:
 		return false
 	}
@@ -165,10 +234,14 @@ func (p *process) exchange(ctx context.Context, deadline time.Time, id uint32, m
 	var env ipc.Envelope
 	var err error
 	if m != nil {
+		p.note(limits.BySupervisor, id, m)
 		err = p.conn.Send(id, m, files...)
 	}
 	if err == nil {
 		env, err = p.conn.Recv()
+	}
+	if err == nil {
+		p.note(limits.ByWorker, env.ID, env.Message)
 	}
 	// Either may fire up to this moment, with an answer at hand; the worker is
 	// then dead all the same.
@@ -180,7 +253,7 @@ func (p *process) exchange(ctx context.Context, deadline time.Time, id uint32, m
 	}
 	switch {
 	case late:
-		return ipc.Envelope{}, &loss{late: true}
+		return ipc.Envelope{}, &loss{late: true, last: p.last()}
 	case ended:
 		return ipc.Envelope{}, context.Cause(ctx)
 	case err != nil:
@@ -195,8 +268,8 @@ func (p *process) lost(why error, deadline time.Time) error {
 	moment := min(500*time.Millisecond, max(100*time.Millisecond, time.Until(deadline)))
 	var violation *ipc.ProtocolError
 	ours := errors.Is(why, ipc.ErrNotSent)
-	if !ours && !errors.As(why, &violation) && p.reaped(moment) {
-		return &loss{state: p.cmd.ProcessState, stderr: p.stderr.String()}
+	if !ours && !errors.As(why, &violation) && p.died(moment) {
+		return &loss{state: p.cmd.ProcessState, born: p.born, events: p.events, last: p.last()}
 	}
 	if err := p.kill(); err != nil {
 		return err
@@ -207,16 +280,29 @@ func (p *process) lost(why error, deadline time.Time) error {
 	case violation == nil:
 		why = fmt.Errorf("it closed its socket where an answer was due (%w)", why)
 	}
-	return &loss{violation: why}
+	return &loss{violation: why, last: p.last()}
+}
+
+// last is what is left of a worker that is gone.
+type last struct {
+	frames []kept
+	words  string // the end of what it printed
+}
+
+func (p *process) last() last {
+	return last{frames: slices.Clone(p.frames), words: p.stderr.String()}
 }
 
 // loss is a worker that did not answer: it was late, it died, or it broke the
 // protocol. Exactly one field group is set.
 type loss struct {
 	late      bool
-	state     *os.ProcessState // how it died
-	stderr    string
+	state     *os.ProcessState // how it died,
+	born      time.Time        // and when it was started
+	events    cgroup.Events
+	expected  bool // a probe's: that it dies is what it is there for
 	violation error
+	last      last
 }
 
 func (l *loss) Error() string {
@@ -251,8 +337,14 @@ func (t *tail) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// String gives whole lines only where the beginning is lost: half a word, which may be
+// half a secret, is no use to anybody.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return string(t.buf)
+	if len(t.buf) < tailSize {
+		return string(t.buf)
+	}
+	_, whole, _ := bytes.Cut(t.buf, []byte("\n"))
+	return string(whole)
 }

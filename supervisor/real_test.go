@@ -1,6 +1,11 @@
+//go:build linux
+
 package supervisor_test
 
 import (
+	"bytes"
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/greentic-ai/greentic-provision/capability"
 	"github.com/greentic-ai/greentic-provision/contract"
 	"github.com/greentic-ai/greentic-provision/engine"
 	"github.com/greentic-ai/greentic-provision/internal/buildinfo"
@@ -20,6 +26,7 @@ import (
 	"github.com/greentic-ai/greentic-provision/pack"
 	"github.com/greentic-ai/greentic-provision/plan"
 	"github.com/greentic-ai/greentic-provision/supervisor"
+	"github.com/greentic-ai/greentic-provision/supervisor/codecache"
 )
 
 // The tests in this file use the real worker.
@@ -161,6 +168,65 @@ func TestLiftingBombLeavesTheSupervisorFlat(t *testing.T) {
 	if grown := peakMemory(t) - before; grown > 32<<20 {
 		t.Errorf("the supervisor's peak memory grew by %d bytes", grown)
 	}
+}
+
+// wholeRun runs the fixture pack as the command line does, and gives the canonical
+// result.
+func wholeRun(ctx context.Context, s *supervisor.Supervisor) ([]byte, error) {
+	b, err := pack.Open(filepath.Join("..", "testdata", "packs", "noop-provision"), pack.Options{})
+	if err != nil {
+		return nil, err
+	}
+	host := capability.NewHost(capability.Config{Limits: limits.Default(), Grants: capability.Grants()})
+	l, err := s.Open(ctx, b.Components, host)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	result, err := engine.Run(ctx, engine.Config{
+		Blueprint: b, Inputs: plan.Inputs{ProviderID: "p", InstallID: "i", Answers: []byte(`{}`)},
+		Runner: l, Host: host, Limits: limits.Default(), Receipt: l.Receipt,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if result.Verdict != limits.OK {
+		return nil, fmt.Errorf("verdict %s: %+v", result.Verdict, result.Diagnostics)
+	}
+	return plan.Canonical(result)
+}
+
+// besideRealRuns calls f while whole runs of real workers go on, and holds their
+// results against that of one that was alone.
+func besideRealRuns(t *testing.T, f func()) {
+	t.Helper()
+	cache, err := codecache.Open(filepath.Join(t.TempDir(), "real"), codecache.DefaultSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := realSupervisor(t, func(c *supervisor.Config) { c.Cache = cache })
+	alone, err := wholeRun(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for pause := time.NewTicker(500 * time.Millisecond); ; { // most of the machine is for f
+			got, err := wholeRun(t.Context(), s)
+			if err != nil || !bytes.Equal(got, alone) {
+				t.Errorf("a whole run beside: %v\n%s\nalone:\n%s", err, got, alone)
+			}
+			select {
+			case <-stop:
+				return
+			case <-pause.C:
+			}
+		}
+	}()
+	f()
+	close(stop)
+	<-stopped
 }
 
 // peakMemory is VmHWM of this process, in bytes.

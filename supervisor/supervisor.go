@@ -22,8 +22,11 @@ package supervisor
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,6 +39,7 @@ import (
 	"github.com/greentic-ai/greentic-provision/ipc"
 	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/limits/namespace"
+	"github.com/greentic-ai/greentic-provision/limits/witness"
 	"github.com/greentic-ai/greentic-provision/supervisor/codecache"
 	"github.com/greentic-ai/greentic-provision/supervisor/pool"
 )
@@ -46,10 +50,15 @@ type Config struct {
 	Build     string           // build version that the worker must be of
 	Limits    limits.Limits    // in force for every run
 	Isolation limits.Isolation // what must stand before guest code may run
+	Codegen   limits.Codegen   // what guest code is compiled to; "" means native
+	Cgroup    string           // directory to make workers' cgroups in; "" looks for one that was delegated
 	Cache     *codecache.Cache // nil compiles every time
 	Max       int              // step workers alive at once; 0 means 1
 	Spares    int              // warm workers kept ready beside the leased ones
 	Events    Events
+	Record    bool // keep what Lease.Crash needs
+
+	see func(pid int) witness.Report // nil is witness.See
 }
 
 // Events tells an observer what happens. Every func may be nil; they are called
@@ -109,6 +118,26 @@ func FindWorker(flag string) (string, error) {
 	return path, nil
 }
 
+// digestOf starts to hash a file and gives what waits for the digest. It is that of
+// the file as it was when the supervisor began; "" when it cannot be read.
+func digestOf(path string) func() string {
+	result := make(chan string, 1)
+	go func() {
+		h := sha256.New()
+		f, err := os.Open(path)
+		if err == nil {
+			_, err = io.Copy(h, f)
+			f.Close()
+		}
+		if err != nil {
+			result <- ""
+			return
+		}
+		result <- "sha256:" + hex.EncodeToString(h.Sum(nil))
+	}()
+	return sync.OnceValue(func() string { return <-result })
+}
+
 func runnable(path string) error {
 	st, err := os.Stat(path)
 	switch {
@@ -123,8 +152,11 @@ func runnable(path string) error {
 // Supervisor runs steps. All methods are safe for concurrent use; runs do not
 // touch each other.
 type Supervisor struct {
-	cfg   Config
-	plans []namespace.Plan
+	cfg    Config
+	plans  []namespace.Plan
+	own    own
+	digest func() string // of the worker's binary
+	groups cgroups
 
 	mu       sync.Mutex
 	refusals []refusal // by plan
@@ -138,8 +170,14 @@ func New(cfg Config) (*Supervisor, error) {
 	if err := cfg.Limits.Validate(); err != nil {
 		return nil, err
 	}
-	if cfg.Isolation != limits.Standard && cfg.Isolation != limits.None {
-		return nil, fmt.Errorf("unknown isolation %q", cfg.Isolation)
+	if cfg.Codegen == "" {
+		cfg.Codegen = limits.Native
+	}
+	if cfg.see == nil {
+		cfg.see = witness.See
+	}
+	if cfg.Codegen != limits.Native && cfg.Codegen != limits.Interpreter {
+		return nil, fmt.Errorf("unknown code generator %q", cfg.Codegen)
 	}
 	if err := runnable(cfg.Worker); err != nil {
 		return nil, err
@@ -152,7 +190,11 @@ func New(cfg Config) (*Supervisor, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Supervisor{cfg: cfg, plans: plans, refusals: make([]refusal, len(plans)), spawner: newSpawner()}
+	groups, err := findCgroups(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Supervisor{cfg: cfg, plans: plans, groups: groups, own: self(), digest: digestOf(cfg.Worker), refusals: make([]refusal, len(plans)), spawner: newSpawner()}
 	s.pool = pool.New(pool.Config[*worker]{
 		New:     func(ctx context.Context) (*worker, error) { return s.spawn(ctx, ipc.RoleStep) },
 		Release: func(w *worker) { w.end() },
@@ -168,16 +210,20 @@ func New(cfg Config) (*Supervisor, error) {
 func (s *Supervisor) Close() {
 	s.pool.Close()
 	s.spawner.close()
+	// It is given back with the last lease; what cannot be removed the next one removes.
+	_ = s.groups.close()
 }
 
 // worker is a process that is Ready, or one whose way there failed (failure).
 type worker struct {
 	*process
-	role    string
-	engine  string // what native code is bound to
-	walls   []limits.Wall
-	events  Events
-	failure *failure
+	role     string
+	greeted  bool   // it said Hello
+	engine   string // what compiled code is bound to
+	walls    []limits.Wall
+	sighting limits.Sighting
+	events   Events
+	failure  *failure
 }
 
 func (w *worker) end() {
@@ -191,16 +237,16 @@ func (w *worker) end() {
 // the way is not an error: it is given with its failure set, so that the run
 // that wanted it gets a verdict.
 func (s *Supervisor) spawn(ctx context.Context, role string) (*worker, error) {
-	p, plan, err := s.start()
+	p, plan, wall, err := s.start(role)
 	if err != nil {
 		return nil, err
 	}
-	w := &worker{process: p, role: role, events: s.cfg.Events}
+	w := &worker{process: p, role: role, walls: []limits.Wall{wall}, events: s.cfg.Events}
 	if err := s.handshake(ctx, w, plan); err != nil {
 		f := asFailure(err, "start")
-		if f == nil || w.engine == "" && f.signal == "" && f.verdict != limits.Deadline {
+		if f == nil || !w.greeted && f.signal == "" && f.verdict != limits.Deadline {
 			if f != nil { // it said nothing that our worker says, and ended by itself
-				err = &WorkerError{s.cfg.Worker, strings.TrimSpace(f.detail + " " + lastWords(p.stderr.String()))}
+				err = &WorkerError{s.cfg.Worker, strings.TrimSpace(f.detail + " " + lastWords(f.last.words))}
 			}
 			w.end()
 			return nil, err
@@ -231,25 +277,34 @@ const refusalTime = 10 * time.Second
 // start tries the plans in order and takes the first that spawns: whether the
 // kernel gives namespaces depends on its configuration and on policies that only
 // clone(2) knows.
-func (s *Supervisor) start() (*process, namespace.Plan, error) {
+func (s *Supervisor) start(role string) (*process, namespace.Plan, limits.Wall, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var refused []error
 	for i, plan := range s.plans {
 		r := &s.refusals[i]
 		if time.Now().After(r.until) {
-			p, err := s.spawner.start(func() (*process, error) { return start(s.cfg.Worker, plan) })
+			group, wall, err := s.groups.group(s.cfg, role)
+			if err != nil {
+				return nil, plan, wall, err
+			}
+			p, err := s.spawner.start(func() (*process, error) { return start(s.cfg.Worker, plan, group) })
+			if err != nil && group != nil && optionalGroup(s.cfg) {
+				// It may be the cgroup that clone(2) did not like.
+				wall = without(wall, err)
+				p, err = s.spawner.start(func() (*process, error) { return start(s.cfg.Worker, plan, nil) })
+			}
 			if err == nil {
-				return p, plan, nil
+				return p, plan, wall, nil
 			}
 			if err := s.startError(err); err != nil {
-				return nil, plan, err
+				return nil, plan, wall, err
 			}
 			*r = refusal{err, time.Now().Add(refusalTime)}
 		}
 		refused = append(refused, r.err)
 	}
-	return nil, namespace.Plan{}, namespace.Refused(refused...)
+	return nil, namespace.Plan{}, limits.Wall{}, namespace.Refused(refused...)
 }
 
 // startError gives nil when the kernel would not make the process as planned, and
@@ -260,8 +315,8 @@ func (s *Supervisor) startError(err error) error {
 		return fmt.Errorf("start step-worker: %w", err)
 	}
 	switch errno {
-	case syscall.EPERM, syscall.ENOSPC, syscall.EUSERS, syscall.EINVAL, syscall.ENOSYS:
-		return nil // what clone(2) answers when namespaces are not to be had
+	case syscall.EPERM, syscall.ENOSPC, syscall.EUSERS, syscall.EINVAL, syscall.ENOSYS, syscall.EROFS:
+		return nil // what clone(2), and writing the id maps, answer when namespaces are not to be had
 	case syscall.ENOENT, syscall.EACCES, syscall.ENOEXEC:
 		if err := runnable(s.cfg.Worker); err == nil && errno != syscall.ENOEXEC {
 			return nil // not the binary: no /proc to write the id maps to
@@ -289,9 +344,9 @@ func (s *Supervisor) handshake(ctx context.Context, w *worker, plan namespace.Pl
 		return &WorkerError{s.cfg.Worker, err.Error()}
 	}
 	if hello.Build != s.cfg.Build {
-		return &WorkerError{s.cfg.Worker, fmt.Sprintf("build %q does not match this program's %q", hello.Build, s.cfg.Build)}
+		return &WorkerError{s.cfg.Worker, fmt.Sprintf("build %q does not match this program's %q", printable(hello.Build), s.cfg.Build)}
 	}
-	w.engine = hello.Engine
+	w.greeted = true
 	s.cfg.Events.phase(pid, "hello")
 	env, err = w.exchange(ctx, deadline, 0, welcome(s.cfg, w.role, version, plan.OwnUsers))
 	if err != nil {
@@ -299,16 +354,30 @@ func (s *Supervisor) handshake(ctx context.Context, w *worker, plan namespace.Pl
 	}
 	switch m := env.Message.(type) {
 	case *ipc.Ready:
-		w.walls = append(walls(m.Walls), plan.Wall())
+		w.engine = printable(m.Engine)
+		ns := plan.Wall()
+		ns.Observer = limits.BySupervisor
+		w.walls = slices.Concat(walls(m.Walls), []limits.Wall{ns}, w.walls)
 		s.cfg.Events.phase(pid, "ready")
-		return s.stands(w.walls, "mount", "identity", "capabilities", "no-new-privs", "no-dump", "rlimits", "seccomp-load", "namespaces")
+		if w.role == ipc.RoleProbe {
+			return nil // it is about to show what stands
+		}
+		if err := s.stands(w.walls, "mount", "identity", "capabilities", "no-new-privs", "no-dump", "rlimits", "seccomp-load", "namespaces"); err != nil {
+			return err
+		}
+		w.sighting, err = s.observe(w, plan)
+		return err
 	case *ipc.Refused:
 		_ = w.kill()
 		e := wallError(m)
-		if m.Errno == int32(syscall.EPERM) || m.Errno == int32(syscall.EACCES) {
-			// Here only, before the worker has seen a guest byte: later it might be a
-			// guest that talks its way out.
-			e.Hint = "a policy of this machine forbids it; --isolation none runs without"
+		// Here only, before the worker has seen a guest byte: later it might be a
+		// guest that talks its way out.
+		e.Hint = printable(m.Hint)
+		if e.Hint == "" && (m.Errno == int32(syscall.EPERM) || m.Errno == int32(syscall.EACCES)) {
+			e.Hint = "a policy of this machine forbids it"
+		}
+		if s.cfg.Isolation != limits.None {
+			e.Hint = strings.TrimPrefix(e.Hint+"; --isolation none runs without", "; ")
 		}
 		return e
 	}
@@ -320,7 +389,7 @@ func (w *worker) violation(format string, args ...any) error {
 	if err := w.kill(); err != nil {
 		return err
 	}
-	return &loss{violation: fmt.Errorf(format, args...)}
+	return &loss{violation: fmt.Errorf(format, args...), last: w.last()}
 }
 
 // stands checks that a worker claims the walls that isolation asks for. It is its
@@ -329,7 +398,7 @@ func (w *worker) violation(format string, args ...any) error {
 func (s *Supervisor) stands(have []limits.Wall, want ...string) error {
 	for _, name := range want {
 		up := slices.ContainsFunc(have, func(w limits.Wall) bool { return w.Name == name && w.Raised })
-		if !up && s.cfg.Isolation == limits.Standard {
+		if !up && s.cfg.Isolation != limits.None {
 			return &limits.WallError{Wall: name, Where: "the worker's report", Err: errors.New("it is not among the walls that stand")}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"github.com/greentic-ai/greentic-provision/engine"
 	"github.com/greentic-ai/greentic-provision/ipc"
 	"github.com/greentic-ai/greentic-provision/limits"
+	"github.com/greentic-ai/greentic-provision/limits/attack"
 	"github.com/greentic-ai/greentic-provision/limits/rlimit"
 )
 
@@ -15,6 +16,7 @@ func welcome(cfg Config, role string, version uint16, ownUsers bool) *ipc.Welcom
 		Version:       version,
 		Role:          role,
 		Isolation:     string(cfg.Isolation),
+		Codegen:       string(cfg.Codegen),
 		OwnUsers:      ownUsers,
 		Data:          uint64(l.Data()),
 		CPUSeconds:    rlimit.CPUSeconds(l.RunTime, threads),
@@ -26,8 +28,11 @@ func welcome(cfg Config, role string, version uint16, ownUsers bool) *ipc.Welcom
 		HostCalls:     uint32(l.HostCalls),
 		HostCallBytes: uint64(l.HostCallBytes),
 	}
-	if role == ipc.RoleCompile {
+	switch role {
+	case ipc.RoleCompile:
 		m.Data, m.CPUSeconds = uint64(l.CompileMemory), rlimit.CPUSeconds(l.CompileTime, threads)
+	case ipc.RoleProbe:
+		m.CPUSeconds = attack.CPUSeconds
 	}
 	return m
 }
@@ -49,7 +54,7 @@ func walls(in []ipc.Wall) []limits.Wall {
 // examined bounds and cleans what a worker says about a component.
 func examined(m *ipc.Loaded) *engine.Examined {
 	e := &engine.Examined{
-		Reply:   engine.Reply{Verdict: limits.Verdict(m.Verdict), Observer: limits.ByWorker, Detail: boundDetail(m.Detail), NotStarted: true},
+		Reply:   engine.Reply{Verdict: limits.Verdict(m.Verdict), Observer: limits.ByWorker, Detail: boundDetail(m.Detail), Facts: claims(limits.Verdict(m.Verdict)), NotStarted: true},
 		Imports: texts(m.Imports), Exports: texts(m.Exports),
 	}
 	for _, c := range m.Contracts {

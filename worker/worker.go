@@ -15,6 +15,7 @@
 //
 // A compile worker answers Compile instead of Load and is never sealed, because
 // it never runs guest code. Guest bytes are first read after Ready in both roles.
+// A probe reads none at all: it answers Attempt, once.
 package worker
 
 import (
@@ -39,14 +40,26 @@ import (
 // Config plugs the parts that are not pure into the loop.
 type Config struct {
 	Build  string // build version, compared by the supervisor
-	Engine string // engine version and configuration that native code is bound to
-	// Enter puts the numbers of Welcome into force, raises every wall up to phase
-	// "load" and gives the runtime, which it makes before the system-call filter
-	// because making it is trusted code. An error (usually *limits.WallError) is
+	Engine string // name and version of the engine
+	// Enter puts the numbers of Welcome into force and raises every wall up to phase
+	// "load"; in a probe, those before it. An error (usually *limits.WallError) is
 	// reported as Refused and ends the worker.
-	Enter func(*ipc.Welcome) (component.Runtime, []limits.Wall, error)
+	Enter func(*ipc.Welcome) (Entered, error)
 	// Seal raises the walls of phase "run".
 	Seal func() ([]limits.Wall, error)
+	// Attempt raises the walls of a stage and attacks them: what the kernel answered
+	// (0: the attack succeeded), and words for people. The error is a wall's that could
+	// not be raised, or an attack's that there is not.
+	Attempt func(stage, name string) (syscall.Errno, string, error)
+}
+
+// Entered is a worker behind its walls.
+type Entered struct {
+	// Runtime is made before the system-call filter, because making it is trusted
+	// code.
+	Runtime component.Runtime
+	Engine  string // the engine and its configuration, which compiled code is bound to
+	Walls   []limits.Wall
 }
 
 // Serve runs the worker until the supervisor says Bye or goes away; both give
@@ -102,12 +115,12 @@ func (s *session) serve() error {
 		return err
 	}
 	s.welcome = *env.Message.(*ipc.Welcome) // the connection accepts nothing else here
-	runtime, walls, err := s.cfg.Enter(&s.welcome)
+	entered, err := s.cfg.Enter(&s.welcome)
 	if err != nil {
 		return errors.Join(err, s.conn.Send(0, refusal(err)))
 	}
-	s.runtime = runtime
-	if err := s.conn.Send(0, &ipc.Ready{Walls: wireWalls(walls)}); err != nil {
+	s.runtime = entered.Runtime
+	if err := s.conn.Send(0, &ipc.Ready{Engine: entered.Engine, Walls: wireWalls(entered.Walls)}); err != nil {
 		return err
 	}
 	for {
@@ -132,6 +145,12 @@ func (s *session) serve() error {
 			if err != nil {
 				return err
 			}
+		case *ipc.Attempt:
+			errno, detail, err := s.cfg.Attempt(m.Stage, m.Name)
+			if err != nil {
+				return errors.Join(err, s.conn.Send(0, refusal(err)))
+			}
+			return s.conn.Send(0, &ipc.Attempted{Errno: int32(errno), Detail: bounded(detail)})
 		case *ipc.Bye:
 			return nil
 		default:
@@ -147,7 +166,7 @@ func refusal(err error) *ipc.Refused {
 	r := &ipc.Refused{Wall: "unknown", Detail: bounded(err.Error())}
 	var wall *limits.WallError
 	if errors.As(err, &wall) {
-		r.Wall, r.Where = wall.Wall, wall.Where
+		r.Wall, r.Where, r.Hint = wall.Wall, wall.Where, wall.Hint
 	}
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
@@ -159,7 +178,7 @@ func refusal(err error) *ipc.Refused {
 func wireWalls(walls []limits.Wall) []ipc.Wall {
 	out := make([]ipc.Wall, len(walls))
 	for i, w := range walls {
-		out[i] = ipc.Wall(w)
+		out[i] = ipc.Wall{Name: w.Name, Raised: w.Raised, Detail: w.Detail}
 	}
 	return out
 }
@@ -182,7 +201,10 @@ func (s *session) load(m *ipc.Load, f *os.File) *ipc.Loaded {
 	unmap()
 	if err != nil {
 		v := limits.HostFault
-		if strings.Contains(err.Error(), "Cannot allocate memory") { // the engine's text for ENOMEM
+		switch {
+		case errors.Is(err, component.ErrTooLarge):
+			v = limits.ContractMismatch // no contract is, and nobody offers as much
+		case strings.Contains(err.Error(), "Cannot allocate memory"): // the engine's text for ENOMEM
 			v = limits.MemoryLimit
 		}
 		return fail(v, fmt.Errorf("load native code: %w", err))

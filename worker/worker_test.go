@@ -123,8 +123,8 @@ func supervise(t *testing.T, cfg worker.Config) (*ipc.Conn, *runtime) {
 	t.Helper()
 	r := &runtime{interrupt: make(chan struct{})}
 	if cfg.Enter == nil {
-		cfg.Enter = func(*ipc.Welcome) (component.Runtime, []limits.Wall, error) {
-			return r, []limits.Wall{{Name: "test", Raised: true, Detail: "load"}}, nil
+		cfg.Enter = func(*ipc.Welcome) (worker.Entered, error) {
+			return worker.Entered{Runtime: r, Engine: "e, tuned", Walls: []limits.Wall{{Name: "test", Raised: true, Detail: "load"}}}, nil
 		}
 	}
 	if cfg.Seal == nil {
@@ -189,7 +189,7 @@ func ready(t *testing.T, role string) (*ipc.Conn, *runtime) {
 	}
 	send(t, c, 0, &ipc.Welcome{Version: ipc.Version, Role: role, Isolation: "standard", GuestMemory: 1 << 20,
 		StepInput: 1 << 20, StepOutput: 1000, Log: 100, HostCalls: 3, HostCallBytes: 100})
-	if m := recv[*ipc.Ready](t, c); len(m.Walls) != 1 || m.Walls[0] != (ipc.Wall{Name: "test", Raised: true, Detail: "load"}) {
+	if m := recv[*ipc.Ready](t, c); m.Engine != "e, tuned" || len(m.Walls) != 1 || m.Walls[0] != (ipc.Wall{Name: "test", Raised: true, Detail: "load"}) {
 		t.Fatalf("walls %+v", m.Walls)
 	}
 	return c, r
@@ -345,30 +345,54 @@ func TestCompileWorker(t *testing.T) {
 }
 
 func TestRefusedWallIsReportedWithItsPlace(t *testing.T) {
-	for _, at := range []string{"enter", "seal"} {
+	for _, at := range []string{"enter", "seal", "attempt"} {
 		t.Run(at, func(t *testing.T) {
-			refuse := &limits.WallError{Wall: "mount", Where: "pivot_root", Err: syscall.EPERM}
-			cfg := worker.Config{}
+			refuse := &limits.WallError{Wall: "mount", Where: "pivot_root", Err: syscall.EPERM, Hint: "pay"}
+			cfg := worker.Config{Attempt: func(string, string) (syscall.Errno, string, error) { return 0, "", refuse }}
+			role := ipc.RoleStep
+			if at == "attempt" {
+				role = ipc.RoleProbe
+			}
 			if at == "enter" {
-				cfg.Enter = func(*ipc.Welcome) (component.Runtime, []limits.Wall, error) { return nil, nil, refuse }
+				cfg.Enter = func(*ipc.Welcome) (worker.Entered, error) { return worker.Entered{}, refuse }
 			} else {
 				cfg.Seal = func() ([]limits.Wall, error) { return nil, refuse }
 			}
 			c, _ := supervise(t, cfg)
 			recv[*ipc.Hello](t, c)
-			send(t, c, 0, &ipc.Welcome{Version: ipc.Version, Role: ipc.RoleStep, GuestMemory: 1 << 20})
-			if at == "seal" {
+			send(t, c, 0, &ipc.Welcome{Version: ipc.Version, Role: role, GuestMemory: 1 << 20})
+			switch at {
+			case "seal":
 				recv[*ipc.Ready](t, c)
 				send(t, c, 0, &ipc.Seal{})
+			case "attempt":
+				recv[*ipc.Ready](t, c)
+				send(t, c, 0, &ipc.Attempt{Stage: "run", Name: "open"})
 			}
 			m := recv[*ipc.Refused](t, c)
-			if m.Wall != "mount" || m.Where != "pivot_root" || m.Errno != int32(syscall.EPERM) {
+			if m.Wall != "mount" || m.Where != "pivot_root" || m.Errno != int32(syscall.EPERM) || m.Hint != "pay" {
 				t.Errorf("refused %+v", m)
 			}
 			if _, err := c.Recv(); !errors.Is(err, io.EOF) {
 				t.Errorf("after Refused: %v, want the worker gone", err)
 			}
 		})
+	}
+}
+
+func TestAProbeTriesOnce(t *testing.T) {
+	c, _ := supervise(t, worker.Config{Attempt: func(stage, name string) (syscall.Errno, string, error) {
+		return syscall.EACCES, stage + ": " + name, nil
+	}})
+	recv[*ipc.Hello](t, c)
+	send(t, c, 0, &ipc.Welcome{Version: ipc.Version, Role: ipc.RoleProbe})
+	recv[*ipc.Ready](t, c)
+	send(t, c, 0, &ipc.Attempt{Stage: "run", Name: "open"})
+	if m := recv[*ipc.Attempted](t, c); m.Errno != int32(syscall.EACCES) || m.Detail != "run: open" {
+		t.Errorf("attempted %+v", m)
+	}
+	if _, err := c.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("after Attempted: %v, want the worker gone", err)
 	}
 }
 

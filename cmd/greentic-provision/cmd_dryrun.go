@@ -15,6 +15,7 @@ import (
 	"github.com/greentic-ai/greentic-provision/capability"
 	"github.com/greentic-ai/greentic-provision/commit"
 	"github.com/greentic-ai/greentic-provision/engine"
+	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/pack"
 	"github.com/greentic-ai/greentic-provision/plan"
 	"github.com/greentic-ai/greentic-provision/render"
@@ -219,7 +220,7 @@ func (f *dryRun) check(given func(flag string) bool) error {
 	if f.timings && !f.json {
 		return &usageError{what: "--timings", rule: "is for --json", hint: "without --json, times are shown anyway"}
 	}
-	return f.sandbox.check()
+	return f.sandbox.check(f.pack.path)
 }
 
 // inputs are the files that --output must leave alone.
@@ -438,9 +439,10 @@ func document(res *engine.Result, timings bool) any {
 		WallNS int64     `json:"wall_ns"`
 	}
 	type volatile struct {
-		Steps []step `json:"steps"`
+		Steps []step          `json:"steps"`
+		Walls limits.Sighting `json:"walls"`
 	}
-	v := volatile{Steps: []step{}}
+	v := volatile{Steps: []step{}, Walls: res.Volatile.Walls}
 	for _, t := range res.Volatile.Steps {
 		v.Steps = append(v.Steps, step{t.Step, t.Node, t.Timing.WallNS})
 	}

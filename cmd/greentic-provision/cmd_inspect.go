@@ -10,6 +10,7 @@ import (
 	"github.com/greentic-ai/greentic-provision/capability"
 	"github.com/greentic-ai/greentic-provision/engine"
 	"github.com/greentic-ai/greentic-provision/pack"
+	"github.com/greentic-ai/greentic-provision/plan"
 	"github.com/greentic-ai/greentic-provision/render"
 )
 
@@ -101,12 +102,16 @@ func (a *app) examine(ctx context.Context, f dryRun, options pack.Options) (*eng
 	}
 	host := capability.NewHost(capability.Config{Grants: []string{}, State: state, Limits: f.limits})
 	cfg := engine.Config{Blueprint: b, Inputs: inputs, Host: host, Limits: f.limits, Contract: f.contract, Locale: f.locale}
-	done, err := a.equip(ctx, f.sandbox, &cfg, host)
+	box, err := a.equip(ctx, f.sandbox, &cfg, host)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-	return engine.Examine(ctx, cfg)
+	defer box.close()
+	x, err := engine.Examine(ctx, cfg)
+	if err == nil {
+		a.keep(box, f.sandbox, b, plan.NewScrubber(host.Secrets()...))
+	}
+	return x, err
 }
 
 // printOrdered prints v as JSON with members in the order of its types.

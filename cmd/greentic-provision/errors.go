@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -27,7 +28,7 @@ const exitCodeHelp = `
   3    pack rejected: malformed, unsafe, not what it says of itself, no such entry, not runnable
   4    the pack's steps reported errors, or its plan cannot be reviewed
   5    a step was stopped: trap, deadline, memory, output, forbidden call, crash
-  6    isolation unavailable and not waived
+  6    isolation unavailable and not waived, or doctor found that a wall does not hold
   7    apply refused: the plan or the state differs from what was reviewed, or nobody agreed
   130  interrupted
 `
@@ -124,6 +125,9 @@ func exitCode(ctx context.Context, err error) int {
 	if _, ok := errors.AsType[*appliedError](err); ok {
 		return engine.ExitFault
 	}
+	if noDescriptors(err) {
+		return engine.ExitFault
+	}
 	if errors.Is(err, engine.ErrInterrupted) {
 		return engine.ExitInterrupted // by a key, where no signal came
 	}
@@ -147,6 +151,12 @@ func exitCode(ctx context.Context, err error) int {
 		return engine.ExitUsage // a path that was given and cannot be read
 	}
 	return code
+}
+
+// noDescriptors says that it is nobody's fault which file it was that could not be
+// opened: there were no descriptors left.
+func noDescriptors(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // flagError explains what pflag did not like.

@@ -104,7 +104,7 @@ func unverified(err error, mustBeSigned bool) error {
 // packError words what pack.Open and pack.Write say: a path that the system does
 // not let us read is a wrong argument; everything else is the pack's fault.
 func packError(what, path string, err error) error {
-	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok && !noDescriptors(err) {
 		where := quote(path)
 		if pe.Path != path {
 			where += ": " + quote(pe.Path)

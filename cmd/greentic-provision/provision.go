@@ -73,16 +73,20 @@ func (a *app) run(ctx context.Context, r packRun, b *pack.Blueprint, in plan.Inp
 		Blueprint: b, Inputs: in, Host: host, Limits: r.limits, Secrets: r.told().Secrets, Revision: r.revision, Applies: r.applies,
 		Via: pack.Via(r.via), Contract: r.contract, Mode: r.mode, Locale: r.locale, Until: until,
 	}
+	run := &box{}
 	if r.executor == executorNoop {
 		cfg.Runner = engine.Noop
 	} else {
-		done, err := a.equip(ctx, r.sandbox, &cfg, host)
-		if err != nil {
+		var err error
+		if run, err = a.equip(ctx, r.sandbox, &cfg, host); err != nil {
 			return nil, err
 		}
-		defer done()
 	}
+	defer run.close()
 	result, err := engine.Run(ctx, cfg)
+	if err == nil {
+		a.keep(run, r.sandbox, b, result.Outcome().Scrubber)
+	}
 	if r.denied != nil {
 		r.denied(host.Denials())
 	}

@@ -81,7 +81,7 @@ func TestReadmeSample(t *testing.T) {
 var (
 	times   = regexp.MustCompile(`\d+(\.\d)? m?s +`)
 	walls   = regexp.MustCompile(`(?s)\nWalls .*?\n\n`)
-	mdwe    = regexp.MustCompile(`(?m)^  \S+ +mdwe .*\n`) // older systems do not have it
+	offered = regexp.MustCompile(`(?m)^  \S+ +(?:landlock|mdwe|cgroup) .*\n(?: {10}.*\n)*`) // not every system has these
 	details = regexp.MustCompile(`(?m)^(  up    \S+).*|^ {10}.*\n`)
 )
 
@@ -89,7 +89,7 @@ var (
 // walls are made of.
 func stable(s string) string {
 	return walls.ReplaceAllStringFunc(times.ReplaceAllString(s, "TIME "), func(w string) string {
-		return details.ReplaceAllString(mdwe.ReplaceAllString(w, ""), "$1")
+		return details.ReplaceAllString(offered.ReplaceAllString(w, ""), "$1")
 	})
 }
 

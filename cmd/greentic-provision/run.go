@@ -94,7 +94,10 @@ Exit codes:` + strings.TrimRight(exitCodeHelp, "\n"),
 		group("store", "Check and back up what is stored", a.storeCheck(), a.storeBackup()),
 		group("pack", "Look into packs and build them", a.packInspect(), a.packQuestions(), a.packVerify(), a.packBuild()),
 		a.conformance(),
+		a.replay(),
 		group("cache", "Look at the compiled code that is kept between runs", a.cacheList(), a.cacheClear()),
+		a.doctor(),
+		group("limits", "Look at what workers are held to", a.limitsShow(), a.limitsDumpSeccomp()),
 		a.version(),
 	)
 	for _, c := range append([]*cobra.Command{root}, root.Commands()...) {

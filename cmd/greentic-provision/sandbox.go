@@ -17,39 +17,70 @@ import (
 
 // sandbox is how components are run: the flags of every command that does.
 type sandbox struct {
-	worker, isolation, cacheDir string
-	noCache                     bool
-	limits                      limits.Limits
+	worker, isolation, codegen, cgroup, cacheDir string
+	noCache                                      bool
+	artifacts                                    artifacts
+	limits                                       limits.Limits
 }
 
 func (s *sandbox) flags(fs *pflag.FlagSet) {
-	s.limits = limits.Default()
-	fs.StringVar(&s.worker, "worker", "", "step-worker binary (default: next to this program, then on PATH; the exit code is 1 when it is in neither)")
-	fs.StringVar(&s.isolation, "isolation", string(limits.Standard), "standard stops when a wall cannot be raised; none goes on without, and says so")
+	s.wallFlags(fs)
+	fs.StringVar((*string)(&s.artifacts), "artifacts", "", "keep a worker's crash in a file in this directory, for replay")
 	fs.BoolVar(&s.noCache, "no-cache", false, "compile everything, keep nothing")
 	fs.StringVar(&s.cacheDir, "cache-dir", "", cacheDirUsage)
 	limitFlags(fs, &s.limits)
 }
 
-// check reports the first flag that makes no sense.
-func (s *sandbox) check() error {
-	if s.isolation != string(limits.Standard) && s.isolation != string(limits.None) {
-		return &usageError{what: "--isolation", where: quote(s.isolation), rule: "is neither standard nor none"}
+// wallFlags adds what says which program runs components, and behind which walls. The
+// limits are the default ones.
+func (s *sandbox) wallFlags(fs *pflag.FlagSet) {
+	s.limits = limits.Default()
+	fs.StringVar(&s.worker, "worker", "", "step-worker binary (default: next to this program, then on PATH; the exit code is 1 when it is in neither)")
+	fs.StringVar(&s.isolation, "isolation", string(limits.Standard), "strict needs every wall that the kernel can offer; standard needs namespaces, system-call filters and resource limits; none goes on without, and says so")
+	fs.StringVar(&s.cgroup, "cgroup", "", "directory of a cgroup (v2) that workers' cgroups may be made in (default: the own one, if it was delegated)")
+	fs.StringVar(&s.codegen, "codegen", string(limits.Native), "native compiles to machine code; interpreter is slower and never maps executable memory")
+}
+
+// check reports the first flag that makes no sense. packPath is that of the pack, ""
+// where there is none.
+func (s *sandbox) check(packPath string) error {
+	if i := limits.Isolation(s.isolation); i != limits.Strict && i != limits.Standard && i != limits.None {
+		return &usageError{what: "--isolation", where: quote(s.isolation), rule: "is none of strict, standard and none"}
+	}
+	if g := limits.Codegen(s.codegen); g != limits.Native && g != limits.Interpreter {
+		return &usageError{what: "--codegen", where: quote(s.codegen), rule: "is neither native nor interpreter"}
 	}
 	if s.noCache && s.cacheDir != "" {
 		return &usageError{what: "--cache-dir", rule: "contradicts --no-cache", hint: "leave one of them out"}
 	}
-	return checkLimits(s.limits)
+	if err := checkLimits(s.limits); err != nil {
+		return err
+	}
+	return s.artifacts.check(packPath)
+}
+
+// box is what runs the components of one run.
+type box struct {
+	lease *supervisor.Lease // nil where there is nothing to run
+	stop  func()
+}
+
+// close ends everything that was started, and waits for it.
+func (b *box) close() {
+	if b.lease != nil {
+		b.lease.Close()
+		b.stop()
+	}
 }
 
 // equip gives a run of cfg.Blueprint what runs its components: a worker, which the
-// supervisor that it starts leases, or nothing for a pack without any. Whatever it
-// started has ended when done returns.
-func (a *app) equip(ctx context.Context, s sandbox, cfg *engine.Config, host supervisor.HostCaller) (done func(), err error) {
+// supervisor that it starts leases, or nothing for a pack without any.
+func (a *app) equip(ctx context.Context, s sandbox, cfg *engine.Config, host supervisor.HostCaller) (*box, error) {
 	if len(cfg.Blueprint.Components) == 0 {
 		cfg.Runner = engine.Noop
-		return func() {}, nil
+		return &box{}, nil
 	}
+	a.waived(s)
 	sup, stop, err := a.supervise(s)
 	if err != nil {
 		return nil, err
@@ -60,7 +91,14 @@ func (a *app) equip(ctx context.Context, s sandbox, cfg *engine.Config, host sup
 		return nil, err
 	}
 	cfg.Runner, cfg.Receipt = l, l.Receipt
-	return func() { l.Close(); stop() }, nil
+	return &box{l, stop}, nil
+}
+
+// waived warns of what --isolation none does.
+func (a *app) waived(s sandbox) {
+	if s.isolation == string(limits.None) {
+		fmt.Fprintf(a.stderr, "%s: warning: --isolation none: strangers' code runs without the walls that cannot be raised\n", program)
+	}
 }
 
 // supervise starts a supervisor for one run.
@@ -88,6 +126,9 @@ func (a *app) supervise(sb sandbox) (s *supervisor.Supervisor, done func(), err 
 		Build:     buildinfo.Version,
 		Limits:    sb.limits,
 		Isolation: limits.Isolation(sb.isolation),
+		Codegen:   limits.Codegen(sb.codegen),
+		Cgroup:    sb.cgroup,
+		Record:    sb.artifacts != "",
 		Cache:     cache,
 		Max:       1, // a single run needs one worker, and no spares
 		Events: supervisor.Events{

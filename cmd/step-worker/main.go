@@ -3,7 +3,6 @@
 package main
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"os"
 
@@ -16,14 +15,6 @@ import (
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
-
-// engine names the engine and, by a hash, everything about its configuration that
-// native code depends on. The wasm stack is not part of that: the engine checks
-// it at run time only.
-func engine() string {
-	key := sha256.Sum256([]byte(wasmtime.Config{}.Key()))
-	return fmt.Sprintf("wasmtime %s, configuration %x", wasmtime.EngineVersion, key[:8])
-}
 
 func run(args []string) int {
 	if len(args) == 0 || args[0] != "serve" {
@@ -52,10 +43,11 @@ func run(args []string) int {
 	defer conn.Close()
 	w := &walls{}
 	err = worker.Serve(conn, worker.Config{
-		Build:  buildinfo.Version,
-		Engine: engine(),
-		Enter:  w.enter,
-		Seal:   w.seal,
+		Build:   buildinfo.Version,
+		Engine:  "wasmtime " + wasmtime.EngineVersion,
+		Enter:   w.enter,
+		Seal:    w.seal,
+		Attempt: w.attempt,
 	})
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "step-worker: %v\n", err)

@@ -369,6 +369,7 @@ void wasm_exporttype_vec_delete(wasm_exporttype_vec_t *);
 
 /* engine and configuration */
 wasm_config_t *wasm_config_new(void);
+void wasm_config_delete(wasm_config_t *);
 wasm_engine_t *wasm_engine_new_with_config(wasm_config_t *);
 void wasm_engine_delete(wasm_engine_t *);
 void wasmtime_engine_increment_epoch(wasm_engine_t *);
@@ -393,6 +394,9 @@ void wasmtime_config_wasm_exceptions_set(wasm_config_t *, bool);
 void wasmtime_config_wasm_custom_page_sizes_set(wasm_config_t *, bool);
 void wasmtime_config_wasm_stack_switching_set(wasm_config_t *, bool);
 void wasmtime_config_wasm_component_model_set(wasm_config_t *, bool);
+wasmtime_error_t *wasmtime_config_target_set(wasm_config_t *, const char *);
+void wasmtime_config_memory_reservation_set(wasm_config_t *, uint64_t);
+void wasmtime_config_memory_guard_size_set(wasm_config_t *, uint64_t);
 void wasmtime_config_strategy_set(wasm_config_t *, wasmtime_strategy_t);
 void wasmtime_config_parallel_compilation_set(wasm_config_t *, bool);
 void wasmtime_config_cranelift_debug_verifier_set(wasm_config_t *, bool);

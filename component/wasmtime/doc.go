@@ -26,6 +26,19 @@
 // *component.Trap. It must not call runtime.Goexit (so no testing.T.FailNow):
 // that would abandon engine frames on the C stack.
 //
+// # Native code, or none
+//
+// Config.Codegen decides what guests are compiled to. Interpreted, they need no memory
+// that can be executed, at any time after the program's start, and no signal handler;
+// a loop takes some thirty times as long, a call that does little a third longer.
+//
+// # Known flaws
+//
+// testdata/guests/advisories.json is the list. What a setting can keep out of reach is
+// off (settings); functions that the compiler would get wrong are refused
+// (checkValues); memory that the engine can be made to write to is left empty
+// (memoryGuard). The rest kills or fills the process, which is what a worker is for.
+//
 // Nothing of the engine's own WASI is linked to guests: an import exists when
 // component.Imports has it, and not otherwise.
 //

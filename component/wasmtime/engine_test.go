@@ -10,6 +10,7 @@ import (
 
 	"github.com/greentic-ai/greentic-provision/component"
 	"github.com/greentic-ai/greentic-provision/component/componenttest"
+	"github.com/greentic-ai/greentic-provision/limits"
 )
 
 func newRuntime(t testing.TB, config Config) *Runtime {
@@ -22,8 +23,19 @@ func newRuntime(t testing.TB, config Config) *Runtime {
 	return rt
 }
 
+var codegens = []limits.Codegen{limits.Native, limits.Interpreter}
+
+// onBoth runs a test, and once more with guests interpreted.
+func onBoth(t *testing.T, test func(*testing.T, Config)) {
+	for _, c := range codegens {
+		t.Run(string(c), func(t *testing.T) { test(t, Config{Codegen: c}) })
+	}
+}
+
 func TestConformance(t *testing.T) {
-	componenttest.Run(t, func(t *testing.T) component.Runtime { return newRuntime(t, Config{}) })
+	onBoth(t, func(t *testing.T, config Config) {
+		componenttest.Run(t, func(t *testing.T) component.Runtime { return newRuntime(t, config) })
+	})
 }
 
 func TestConfig(t *testing.T) {
@@ -38,6 +50,8 @@ func TestConfig(t *testing.T) {
 		{Config{MaxWasmStack: 1}, false},
 		{Config{MaxWasmStack: -1}, false},
 		{Config{LiftBytes: -1}, false},
+		{Config{Codegen: limits.Interpreter}, true},
+		{Config{Codegen: "winch"}, false},
 	} {
 		rt, err := New(c.config)
 		if (err == nil) != c.ok {
@@ -47,16 +61,18 @@ func TestConfig(t *testing.T) {
 			rt.Close()
 		}
 	}
-	err := Config{MaxWasmStack: 1, LiftBytes: -1}.Validate()
-	if err == nil || !strings.Contains(err.Error(), "MaxWasmStack") || !strings.Contains(err.Error(), "LiftBytes") {
-		t.Errorf("Validate reports %v, want both problems", err)
+	err := Config{Codegen: "winch", MaxWasmStack: 1, LiftBytes: -1}.Validate()
+	for _, field := range []string{"Codegen", "MaxWasmStack", "LiftBytes"} {
+		if err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("Validate reports %v, and nothing of %s", err, field)
+		}
 	}
 }
 
 func TestKey(t *testing.T) {
 	key := Config{}.Key()
-	for _, part := range []string{"wasmtime=39.0.0 ", "module=v39.0.1 ", "arch=" + runtime.GOARCH, "max_wasm_stack=524288",
-		" epoch_interruption=true", " memory64=false", " nan_canonicalization=true", " signals_based_traps=true", " memory_init_cow=false", " multi_memory=true"} {
+	for _, part := range []string{"wasmtime=39.0.0 ", "module=v39.0.1 ", "arch=" + runtime.GOARCH, "max_wasm_stack=524288", " codegen=native ",
+		" memory_guard=2147483648", " epoch_interruption=true", " memory64=false", " nan_canonicalization=true", " signals_based_traps=true", " memory_init_cow=false", " multi_memory=true"} {
 		if !strings.Contains(key, part) {
 			t.Errorf("the key %q has no %q", key, part)
 		}
@@ -67,11 +83,22 @@ func TestKey(t *testing.T) {
 	if key == (Config{MaxWasmStack: 1 << 20}).Key() {
 		t.Error("different configurations have one key")
 	}
+	interpreted := Config{Codegen: limits.Interpreter}.Key()
+	for _, part := range []string{" codegen=interpreter ", " signals_based_traps=false"} {
+		if !strings.Contains(interpreted, part) {
+			t.Errorf("the key %q has no %q", interpreted, part)
+		}
+	}
 }
 
 // TestMaxWasmStack: the setting reaches the engine.
 func TestMaxWasmStack(t *testing.T) {
-	depth := func(config Config) int32 {
+	onBoth(t, testMaxWasmStack)
+}
+
+func testMaxWasmStack(t *testing.T, config Config) {
+	depth := func(stack int64) int32 {
+		config.MaxWasmStack = stack
 		rt := newRuntime(t, config)
 		in := componenttest.Instantiate(t, componenttest.Load(t, rt, `(module
 		  (memory (export "memory") 1)
@@ -81,19 +108,24 @@ func TestMaxWasmStack(t *testing.T) {
 		}
 		return int32(binary.LittleEndian.Uint32(in.Memory("memory")))
 	}
-	small, large := depth(Config{MaxWasmStack: 64 << 10}), depth(Config{MaxWasmStack: 1 << 20})
+	small, large := depth(64<<10), depth(1<<20)
 	if small < 100 || large < 10*small {
 		t.Errorf("64 KiB of stack hold %d calls, 1 MiB hold %d", small, large)
 	}
 }
 
 // TestSettings: what is off is refused, what is on works.
-func TestSettings(t *testing.T) {
-	rt := newRuntime(t, Config{})
+func TestSettings(t *testing.T) { onBoth(t, testSettings) }
+
+func testSettings(t *testing.T, config Config) {
+	rt := newRuntime(t, config)
 	for name, text := range map[string]string{
 		"memory64":            `(module (memory i64 1))`,
 		"threads":             `(module (memory 1 1 shared))`,
 		"gc":                  `(module (type (struct)))`,
+		"recursive types":     `(module (rec (type (func)) (type (func))))`, // signatures relies on it
+		"a group of one type": `(module (rec (type (func))))`,
+		"a supertype":         `(module (type (sub (func))))`,
 		"function_references": `(module (type $t (func)) (func (param (ref $t))))`,
 		"exceptions":          `(module (tag))`,
 		"relaxed_simd":        `(module (func (param v128 v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 1))))`,

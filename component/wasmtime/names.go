@@ -35,11 +35,7 @@ func rewriteSections(wasm []byte, depth int) (out []byte, changed bool) {
 	if !ok || depth > maxNesting {
 		return wasm, false
 	}
-	const (
-		custom          = 0
-		coreModule      = 1 // in a component
-		nestedComponent = 4 // in a component
-	)
+	const custom = 0
 	out = slices.Clone(wasm[:8])
 	for rest := wasm[8:]; len(rest) > 0; {
 		id := rest[0]
@@ -55,7 +51,7 @@ func rewriteSections(wasm []byte, depth int) (out []byte, changed bool) {
 				changed = true
 				continue
 			}
-		case layer == component.LayerComponent && (id == coreModule || id == nestedComponent):
+		case layer == component.LayerComponent && (id == sectionCoreModule || id == sectionComponent):
 			if inner, innerChanged := rewriteSections(body, depth+1); innerChanged {
 				changed = true
 				out = append(out, id)

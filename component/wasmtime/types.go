@@ -24,9 +24,9 @@ const (
 	maxResources = 256     // imported resource types; each use of one is searched for
 )
 
-var errListTooLong = fmt.Errorf("wasmtime: load: one of the program's types or instances has more than %d parts", maxListed)
+var errListTooLong = fmt.Errorf("wasmtime: load: %w: one of them, or an instance, has more than %d parts", component.ErrTooLarge, maxListed)
 
-var errTypesTooLarge = fmt.Errorf("wasmtime: load: the program's types have more than %d parts", maxTypeNodes)
+var errTypesTooLarge = fmt.Errorf("wasmtime: load: %w: they have more than %d parts", component.ErrTooLarge, maxTypeNodes)
 
 // describer turns the engine's types of one program into component.Types.
 type describer struct {
@@ -186,7 +186,7 @@ func (d *describer) importResource(r *C.wasmtime_component_resource_type_t, at i
 		return nil
 	}
 	if len(d.resources) == maxResources {
-		return fmt.Errorf("wasmtime: load: the program imports more than %d resource types", maxResources)
+		return fmt.Errorf("wasmtime: load: %w: more than %d resource types are imported", component.ErrTooLarge, maxResources)
 	}
 	d.resources = append(d.resources, C.wasmtime_component_resource_type_clone(r))
 	d.p.resources = append(d.p.resources, importedResource{at: []importName{at}})
@@ -292,7 +292,7 @@ func (d *describer) takeType(vt *C.wasmtime_component_valtype_t, depth int) (*co
 		return nil, err
 	}
 	if depth++; depth > maxTypeDepth {
-		return nil, fmt.Errorf("wasmtime: load: a type of the program is more than %d deep", maxTypeDepth)
+		return nil, fmt.Errorf("wasmtime: load: %w: one is more than %d deep", component.ErrTooLarge, maxTypeDepth)
 	}
 	t := &component.Type{}
 	if k, ok := plainTypes[vt.kind]; ok {

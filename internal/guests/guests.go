@@ -5,14 +5,25 @@
 //
 //	;; behaviour: loops for ever
 //	;; contract: core
+//	;; advisory: CVE-2026-34943
 //	;; verdict: deadline or trap
+//	;; verdict-interpreter: deadline
 //	;; limits: step-timeout=500ms max-guest-memory=8MiB
 //	;; note: anything else worth knowing
 //
 // Behaviour, contract (core or component) and verdict are required; alternatives
-// of verdicts stand for what may differ between machines. Limits are named like
-// the flags. A note may be repeated. Everything else is an error, so that a
-// misspelt header cannot weaken a test.
+// of verdicts stand for what may differ between machines. Where the verdict depends
+// on what a guest is compiled to, verdict-interpreter and verdict-arm64 (native code
+// for arm64) say otherwise. An advisory names the flaw of the engine that a guest is
+// about; advisories.json has to list it. Limits are named like the flags. Notes and
+// advisories may be repeated. Everything else is an error, so that a misspelt header
+// cannot weaken a test.
+//
+// Text that is long and monotonous is written as an annotation of the text format,
+//
+//	(@repeat 3 (local.set # (i32.const 1)))
+//
+// which stands for its text 3 times, with the count, from 0, in place of each #.
 package guests
 
 import (
@@ -23,25 +34,31 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/greentic-ai/greentic-provision/limits"
+	"github.com/greentic-ai/greentic-provision/testdata/guests"
 )
 
 // Guest is one file.
 type Guest struct {
-	Name      string // of the file, without its ending
-	Behaviour string
-	Contract  string // "core" or "component"
-	Verdicts  []limits.Verdict
-	Note      string
-	Source    []byte // WebAssembly text, header included
+	Name       string // of the file, without its ending
+	Behaviour  string
+	Contract   string   // "core" or "component"
+	Advisories []string // ids of what it is about, if it is a flaw of the engine's
+	Note       string
+	Source     []byte // WebAssembly text, header included, repetitions written out
 
+	verdicts  map[string][]limits.Verdict // by header
 	overrides []func(*limits.Limits)
 }
+
+// All gives the guests that are built into the program, in the order of their names.
+func All() ([]Guest, error) { return Load(guests.Files) }
 
 // Limits gives l with what the guest's header changes.
 func (g Guest) Limits(l limits.Limits) limits.Limits {
@@ -51,8 +68,33 @@ func (g Guest) Limits(l limits.Limits) limits.Limits {
 	return l
 }
 
-// Accepts says whether v is one of the verdicts that the guest may get.
-func (g Guest) Accepts(v limits.Verdict) bool { return slices.Contains(g.Verdicts, v) }
+// The headers with verdicts: for whatever has none of its own, for guests that are
+// interpreted, and for native code for arm64.
+const (
+	verdict            = "verdict"
+	verdictInterpreter = "verdict-interpreter"
+	verdictARM64       = "verdict-arm64"
+)
+
+// Verdicts gives those that the guest may get on this machine.
+func (g Guest) Verdicts(c limits.Codegen) []limits.Verdict {
+	header := verdict
+	switch {
+	case c == limits.Interpreter:
+		header = verdictInterpreter
+	case runtime.GOARCH == "arm64":
+		header = verdictARM64
+	}
+	if list, ok := g.verdicts[header]; ok {
+		return list
+	}
+	return g.verdicts[verdict]
+}
+
+// Accepts says whether v is one of Verdicts.
+func (g Guest) Accepts(v limits.Verdict, c limits.Codegen) bool {
+	return slices.Contains(g.Verdicts(c), v)
+}
 
 // Load reads every .wat file in the root of fsys, in the order of their names.
 // The error names every file that cannot be read, and why.
@@ -87,12 +129,16 @@ func Load(fsys fs.FS) ([]Guest, error) {
 var nameForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 func parse(name string, source []byte) (Guest, error) {
-	g := Guest{Name: name, Source: source}
+	text, err := expand(string(source))
+	if err != nil {
+		return Guest{}, err
+	}
+	g := Guest{Name: name, Source: []byte(text), verdicts: map[string][]limits.Verdict{}}
 	if !nameForm.MatchString(name) {
 		return g, fmt.Errorf("the name %q is not made of lower-case words and hyphens", name)
 	}
 	seen := map[string]bool{}
-	body := string(source)
+	body := text
 	for {
 		header, ok := strings.CutPrefix(body, ";; ")
 		if !ok {
@@ -104,7 +150,7 @@ func parse(name string, source []byte) (Guest, error) {
 		if !ok || value == "" {
 			return g, fmt.Errorf("%q is no header; comments belong behind an empty line", line)
 		}
-		if seen[key] && key != "note" {
+		if seen[key] && key != "note" && key != "advisory" {
 			return g, fmt.Errorf("two headers %q", key)
 		}
 		seen[key] = true
@@ -113,7 +159,7 @@ func parse(name string, source []byte) (Guest, error) {
 		}
 		body = rest
 	}
-	for _, key := range []string{"behaviour", "contract", "verdict"} {
+	for _, key := range []string{"behaviour", "contract", verdict} {
 		if !seen[key] {
 			return g, fmt.Errorf("no header %q", key)
 		}
@@ -133,17 +179,22 @@ func (g *Guest) header(key, value string) error {
 			return fmt.Errorf("unknown contract %q", value)
 		}
 		g.Contract = value
-	case "verdict":
+	case verdict, verdictInterpreter, verdictARM64:
 		for _, word := range strings.Split(value, " or ") {
 			v := limits.Verdict(word)
 			if !slices.Contains(limits.Verdicts, v) {
 				return fmt.Errorf("unknown verdict %q", word)
 			}
-			if slices.Contains(g.Verdicts, v) {
+			if slices.Contains(g.verdicts[key], v) {
 				return fmt.Errorf("verdict %q twice", word)
 			}
-			g.Verdicts = append(g.Verdicts, v)
+			g.verdicts[key] = append(g.verdicts[key], v)
 		}
+	case "advisory":
+		if slices.Contains(g.Advisories, value) {
+			return fmt.Errorf("advisory %q twice", value)
+		}
+		g.Advisories = append(g.Advisories, value)
 	case "limits":
 		for _, field := range strings.Fields(value) {
 			set, err := override(field)
@@ -158,6 +209,46 @@ func (g *Guest) header(key, value string) error {
 		return fmt.Errorf("unknown header %q", key)
 	}
 	return nil
+}
+
+// expand writes repetitions out. They do not nest, and what is repeated has no
+// parenthesis in a string or comment.
+func expand(text string) (string, error) {
+	const opening = "(@repeat "
+	const most = 64 << 20
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(text, opening)
+		b.WriteString(before)
+		if !ok {
+			return b.String(), nil
+		}
+		end, depth := 0, 1
+		for ; end < len(rest); end++ {
+			switch rest[end] {
+			case '(':
+				depth++
+			case ')':
+				depth--
+			}
+			if depth == 0 {
+				break
+			}
+		}
+		if depth != 0 {
+			return "", errors.New("@repeat is not closed")
+		}
+		count, body, _ := strings.Cut(rest[:end], " ")
+		n, err := strconv.Atoi(count)
+		if err != nil || n < 1 || strings.TrimSpace(body) == "" || n > most/len(body) {
+			return "", fmt.Errorf("@repeat %q is no count, is too large or has no text", count)
+		}
+		for i := range n {
+			b.WriteString(strings.ReplaceAll(body, "#", strconv.Itoa(i)))
+			b.WriteByte('\n')
+		}
+		text = rest[end+1:]
+	}
 }
 
 // checkContract holds the header against the text's first word.

@@ -5,7 +5,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -18,32 +19,37 @@ import (
 // TestAll holds every guest of this repository against the rules, and the set
 // of them against what a set must cover.
 func TestAll(t *testing.T) {
-	list, err := Load(os.DirFS("../../testdata/guests"))
+	list, err := All()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if onDisk, err := filepath.Glob("../../testdata/guests/*.wat"); err != nil || len(onDisk) != len(list) {
+		t.Errorf("%d guests are built in, %d are on disk (%v)", len(list), len(onDisk), err)
 	}
 	covered := map[limits.Verdict]bool{}
 	contracts := map[string]int{}
 	for _, g := range list {
-		for _, v := range g.Verdicts {
-			covered[v] = true
+		for _, c := range []limits.Codegen{limits.Native, limits.Interpreter} {
+			for _, v := range g.Verdicts(c) {
+				covered[v] = true
+			}
 		}
 		contracts[g.Contract]++
 	}
-	// What a guest can bring about by the rules; the others need an engine that
-	// is broken, a worker that was taken over, or a fault of ours.
+	// What a guest can bring about by the rules or through the engine's known flaws; the
+	// others need a worker that was taken over, or a fault of ours.
 	for _, v := range []limits.Verdict{limits.OK, limits.GuestError, limits.Trap, limits.Deadline, limits.MemoryLimit,
-		limits.OutputLimit, limits.HostcallLimit, limits.ContractMismatch, limits.CompileFailed} {
+		limits.OutputLimit, limits.HostcallLimit, limits.ContractMismatch, limits.CompileFailed, limits.WorkerCrash} {
 		if !covered[v] {
 			t.Errorf("no guest ends with %s", v)
 		}
 	}
-	if len(list) < 60 || contracts["core"] < 20 || contracts["component"] < 20 {
+	if len(list) < 100 || contracts["core"] < 20 || contracts["component"] < 20 {
 		t.Errorf("%d guests (%v): some are missing", len(list), contracts)
 	}
 }
 
-const good = ";; behaviour: loops\n;; contract: core\n;; verdict: deadline or trap\n;; limits: step-timeout=500ms max-log=1KiB max-host-calls=3\n" +
+const good = ";; behaviour: loops\n;; contract: core\n;; advisory: CVE-1\n;; advisory: CVE-2\n;; verdict: deadline or trap\n;; verdict-interpreter: trap\n;; limits: step-timeout=500ms max-log=1KiB max-host-calls=3\n" +
 	";; note: one\n;; note: two\n\n;; a comment: not a header\n(module)\n"
 
 func load(t *testing.T, name, text string) (Guest, error) {
@@ -60,19 +66,55 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g.Name != "loop-core" || g.Behaviour != "loops" || g.Contract != "core" || g.Note != "one two" || string(g.Source) != good {
+	if g.Name != "loop-core" || g.Behaviour != "loops" || g.Contract != "core" || g.Note != "one two" || string(g.Source) != good || !slices.Equal(g.Advisories, []string{"CVE-1", "CVE-2"}) {
 		t.Errorf("%+v", g)
 	}
-	if want := []limits.Verdict{limits.Deadline, limits.Trap}; !slices.Equal(g.Verdicts, want) {
-		t.Errorf("verdicts %v, want %v", g.Verdicts, want)
+	for c, want := range map[limits.Codegen][]limits.Verdict{limits.Native: {limits.Deadline, limits.Trap}, limits.Interpreter: {limits.Trap}} {
+		if got := g.Verdicts(c); !slices.Equal(got, want) {
+			t.Errorf("%s: verdicts %v, want %v", c, got, want)
+		}
 	}
-	if !g.Accepts(limits.Trap) || g.Accepts(limits.OK) {
+	if !g.Accepts(limits.Deadline, limits.Native) || g.Accepts(limits.Deadline, limits.Interpreter) || g.Accepts(limits.OK, limits.Native) {
 		t.Error("Accepts does not follow the verdicts")
 	}
 	want := limits.Default()
 	want.StepTime, want.Log, want.HostCalls = 500*time.Millisecond, limits.KiB, 3
 	if got := g.Limits(limits.Default()); got != want {
 		t.Errorf("limits %+v, want %+v", got, want)
+	}
+}
+
+// TestVerdictsOfArchitectures: the header for arm64 is for native code there.
+func TestVerdictsOfArchitectures(t *testing.T) {
+	g, err := load(t, "x.wat", strings.Replace(good, "verdict-interpreter", "verdict-arm64", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	native := []limits.Verdict{limits.Deadline, limits.Trap}
+	if runtime.GOARCH == "arm64" {
+		native = native[1:]
+	}
+	if got := g.Verdicts(limits.Native); !slices.Equal(got, native) {
+		t.Errorf("native: %v, want %v", got, native)
+	}
+	if got := g.Verdicts(limits.Interpreter); len(got) != 2 {
+		t.Errorf("interpreter: %v, want those without an architecture", got)
+	}
+}
+
+func TestRepeat(t *testing.T) {
+	g, err := load(t, "x.wat", strings.Replace(good, "(module)", "(module (@repeat 3 (func $f# (drop (i32.const #)))) (@repeat 1 (memory 1)))", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "(module (func $f0 (drop (i32.const 0)))\n(func $f1 (drop (i32.const 1)))\n(func $f2 (drop (i32.const 2)))\n (memory 1)\n)\n"
+	if _, text, _ := strings.Cut(string(g.Source), "not a header\n"); text != want {
+		t.Errorf("got %q, want %q", text, want)
+	}
+	for _, bad := range []string{"(@repeat 3 ((func)", "(@repeat (func))", "(@repeat 0 (func))", "(@repeat -1 (func))", "(@repeat 3 )", "(@repeat 99999999 (func))"} {
+		if _, err := load(t, "x.wat", strings.Replace(good, "(module)", "(module "+bad+")", 1)); err == nil || !strings.Contains(err.Error(), "@repeat") {
+			t.Errorf("%s: %v", bad, err)
+		}
 	}
 }
 
@@ -85,6 +127,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"no behaviour", ";; behaviour: loops\n", "", `no header "behaviour"`},
 		{"no contract", ";; contract: core\n", "", `no header "contract"`},
 		{"no verdict", ";; verdict: deadline or trap\n", "", `no header "verdict"`},
+		{"advisory twice", "CVE-2", "CVE-1", `advisory "CVE-1" twice`},
+		{"verdict for nothing", "verdict-interpreter", "verdict-winch", `unknown header "verdict-winch"`},
 		{"contract", "contract: core", "contract: wasm", `unknown contract "wasm"`},
 		{"other contract", "contract: core", "contract: component", "does not begin with"},
 		{"verdict", "deadline or trap", "dead", `unknown verdict "dead"`},

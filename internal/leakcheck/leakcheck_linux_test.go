@@ -3,6 +3,7 @@ package leakcheck
 import (
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -94,6 +95,52 @@ func TestGoroutine(t *testing.T) {
 	if len(got) != 1 || !strings.Contains(got[0], "TestGoroutine") {
 		t.Errorf("a goroutine gave %q", got)
 	}
+}
+
+func TestFootprint(t *testing.T) {
+	measure := func() Footprint {
+		t.Helper()
+		f, err := Measure()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	measure() // opens the poller
+	before := measure()
+	if before.Heap == 0 || before.Resident < before.Heap || before.Goroutines < 2 || before.Threads < 2 || before.Files < 3 || before.Children != 0 {
+		t.Errorf("something is missing: %v", before)
+	}
+	if in := before.Grown(before, Footprint{}); in != nil {
+		t.Errorf("nothing has grown: %q", in)
+	}
+	hold := make([]byte, 64<<20)
+	for i := range hold {
+		hold[i] = 1
+	}
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() { <-stop }()
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	all := strings.Join(measure().Grown(before, Footprint{Heap: 32 << 20, Resident: 32 << 20}), "\n")
+	for _, what := range []string{"bytes of heap", "bytes of memory", "goroutines", "descriptors", "children"} {
+		if !strings.Contains(all, what) {
+			t.Errorf("%s have grown; found: %s", what, all)
+		}
+	}
+	if in := measure().Grown(before, Footprint{1 << 30, 1 << 30, 9, 99, 9, 9}); in != nil {
+		t.Errorf("as much as it may: %q", in)
+	}
+	runtime.KeepAlive(hold)
 }
 
 func TestRunGivesTheCode(t *testing.T) {

@@ -2,6 +2,7 @@ package leakcheck
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -60,15 +61,46 @@ func children() []string {
 
 // pids lists the children where the kernel offers the list.
 func pids() string {
+	all := childPIDs()
+	if len(all) == 0 {
+		return ""
+	}
+	return ": pid " + strings.Join(all, ", ")
+}
+
+func childPIDs() (all []string) {
 	tasks, _ := filepath.Glob("/proc/self/task/*/children")
-	var all []string
 	for _, t := range tasks {
 		if b, err := os.ReadFile(t); err == nil {
 			all = append(all, strings.Fields(string(b))...)
 		}
 	}
-	if len(all) == 0 {
-		return ""
+	return all
+}
+
+// ask fills in what the kernel knows.
+func (f *Footprint) ask() error {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return err
 	}
-	return ": pid " + strings.Join(all, ", ")
+	for line := range strings.Lines(string(status)) {
+		name, value, _ := strings.Cut(line, ":")
+		number := func() (n int) {
+			_, err = fmt.Sscan(value, &n)
+			return n
+		}
+		switch name {
+		case "RssAnon":
+			f.Resident = number() << 10
+		case "Threads":
+			f.Threads = number()
+		}
+		if err != nil {
+			return fmt.Errorf("/proc/self/status: %s: %w", name, err)
+		}
+	}
+	open, err := openFiles()
+	f.Files, f.Children = len(open), len(childPIDs())
+	return err
 }

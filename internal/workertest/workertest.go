@@ -11,6 +11,8 @@
 package workertest
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -67,4 +69,47 @@ func Build(command string) (string, error) {
 		return "", fmt.Errorf("build %s: %w\n%s", command, err, out)
 	}
 	return path, nil
+}
+
+// withoutSeal is the name of the worker that BuildWithoutSeal makes.
+const withoutSeal = "step-worker-without-seal"
+
+// BuildWithoutSeal builds a step-worker into dir and gives its path: this tree's,
+// except that it does not install the system-call filter of phase "run" and says that
+// it did. It is what the kernel's report has to catch.
+func BuildWithoutSeal(dir string) (string, error) {
+	if bin := os.Getenv("GREENTIC_TEST_BIN"); bin != "" {
+		return filepath.Join(bin, withoutSeal), nil
+	}
+	const module = "github.com/greentic-ai/greentic-provision/"
+	folder, err := exec.Command("go", "list", "-f", "{{.Dir}}", module+"limits/seccomp/policy").Output()
+	if err != nil {
+		return "", fmt.Errorf("build %s: find the policy: %w", withoutSeal, err)
+	}
+	file := filepath.Join(string(bytes.TrimSpace(folder)), "policy.go")
+	source, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("build %s: %w", withoutSeal, err)
+	}
+	const install = "\tif err := p.Install(wall.Name); err != nil {\n"
+	if n := bytes.Count(source, []byte(install)); n != 1 {
+		return "", fmt.Errorf("build %s: %s installs filters in %d places, want 1: the overlay has to follow the source", withoutSeal, file, n)
+	}
+	const pretend = "\tif phase == Run {\n\t\twall.Raised = true\n\t\treturn wall, nil\n\t}\n"
+	changed, overlay := filepath.Join(dir, "policy.go"), filepath.Join(dir, "overlay.json")
+	table, err := json.Marshal(map[string]map[string]string{"Replace": {file: changed}})
+	if err != nil {
+		return "", err
+	}
+	for path, text := range map[string][]byte{changed: bytes.Replace(source, []byte(install), []byte(pretend+install), 1), overlay: table} {
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			return "", fmt.Errorf("build %s: %w", withoutSeal, err)
+		}
+		defer os.Remove(path)
+	}
+	out := filepath.Join(dir, withoutSeal)
+	if text, err := exec.Command("go", "build", "-overlay", overlay, "-o", out, module+"cmd/step-worker").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", withoutSeal, err, text)
+	}
+	return out, nil
 }

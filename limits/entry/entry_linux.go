@@ -10,7 +10,11 @@ import "C"
 
 import (
 	"fmt"
+	"os"
+	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/greentic-ai/greentic-provision/limits"
 )
@@ -29,16 +33,62 @@ func Err() error {
 		return nil
 	}
 	s := &C.entry_steps[C.entry_failed]
-	where := C.GoString(s.where)
-	return &limits.WallError{Wall: C.GoString(s.wall), Where: where, Err: syscall.Errno(s.err), Hint: hint(C.entry_failed, syscall.Errno(s.err))}
+	where, err := C.GoString(s.where), syscall.Errno(s.err)
+	return &limits.WallError{Wall: C.GoString(s.wall), Where: where, Err: err, Hint: hint(where, err)}
 }
 
-// hint tells the one failure that has a usual cause.
-func hint(step C.int, err syscall.Errno) string {
-	if step == C.ENTRY_MOUNT && (err == syscall.EPERM || err == syscall.EACCES) {
-		return "a security module denies mounting in a user namespace; see sysctl kernel.apparmor_restrict_unprivileged_userns"
+// hint tells the likeliest fix of a failure, or nothing.
+func hint(where string, err syscall.Errno) string {
+	switch at := func(place string) bool { return strings.HasPrefix(where, place) }; {
+	case at("argv[2]"):
+		return "supervisor and worker are not of one build; install both from one release"
+	case at("program"):
+		return "an object in the worker has no .note.GNU-stack section; link it with -z noexecstack"
+	case at("stack size of threads"):
+		return "raise --max-stack"
+	case at("descriptors"):
+		return "needs Linux 5.9, or /proc"
+	case at("mount") && err == syscall.EINVAL:
+		return "the root directory is not a mount point of its own, as in a chroot or an initramfs; leave it, or bind-mount the directory on itself first"
+	case at("mount: tmpfs") && err == syscall.ENOENT:
+		return "the new root is mounted over one of /tmp, /proc, /dev, /sys, /run for a moment; make one of them"
+	case at("mount: tmpfs") && err == syscall.ENODEV:
+		return "this kernel has no tmpfs (CONFIG_TMPFS)"
+	case at("mount") && err == syscall.ENOSPC:
+		return "too many mounts; raise sysctl fs.mount-max"
+	case at("identity") && err == syscall.EINVAL:
+		return "user and group 65534 do not exist in this user namespace; map them (/etc/subuid, /etc/subgid)"
+	case at("prctl(PR_SET_NO_NEW_PRIVS)") && err == syscall.EINVAL:
+		return "needs Linux 3.5"
+	case at("landlock") && err == syscall.E2BIG:
+		return "as many Landlock domains as the kernel stacks (16) lie around the caller already"
+	case err != syscall.EPERM && err != syscall.EACCES && err != syscall.ENOSYS:
+		return ""
+	case at("mount") && os.Geteuid() != 0 && restricted():
+		return "sysctl kernel.apparmor_restrict_unprivileged_userns is 1; give the worker an AppArmor profile with the rule \"userns,\", or set it to 0"
+	case filtered():
+		return "a seccomp filter around the caller refuses the call; allow it in the container's profile (docker: --security-opt seccomp=FILE)"
+	case at("mount"):
+		return "AppArmor, SELinux or Landlock around the caller forbids mounting (docker: --security-opt apparmor=unconfined)"
+	case at("identity"):
+		return "root of a container needs CAP_SETUID and CAP_SETGID"
 	}
 	return ""
+}
+
+// restricted tells whether AppArmor takes the worth from what capabilities an
+// ordinary user has in a user namespace (Ubuntu 23.10): the clone succeeds, the
+// mount does not. Asked when mounting has failed, so the host's /proc is there.
+func restricted() bool {
+	b, err := os.ReadFile("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+	return err == nil && strings.TrimSpace(string(b)) == "1"
+}
+
+// filtered tells whether a system-call filter was in force before there was one of
+// our own: after a step that failed there is none.
+func filtered() bool {
+	mode, err := unix.PrctlRetInt(unix.PR_GET_SECCOMP, 0, 0, 0, 0)
+	return err == nil && mode == unix.SECCOMP_MODE_FILTER
 }
 
 // Raised lists the walls of this package in the order in which they are put up,
@@ -51,6 +101,9 @@ func Raised() []limits.Wall {
 		if c.err != 0 {
 			s.where, s.err = C.GoString(c.where), syscall.Errno(c.err)
 		}
+		if c.unsupported != 0 {
+			s.err = fmt.Errorf("%w: %w", limits.ErrUnsupported, s.err)
+		}
 		switch i {
 		case C.ENTRY_ID:
 			s.detail = fmt.Sprintf("uid %d gid %d", uint(C.entry_id), uint(C.entry_id))
@@ -59,10 +112,26 @@ func Raised() []limits.Wall {
 			if C.entry_bounding_empty != 0 {
 				s.detail += ", bounding set empty"
 			}
+		case C.ENTRY_LANDLOCK:
+			s.detail = landlockDetail(int(C.entry_landlock_abi))
 		}
 		steps = append(steps, s)
 	}
 	return walls(steps)
+}
+
+// landlockDetail says what a version of Landlock's ABI denies.
+func landlockDetail(abi int) string {
+	detail := fmt.Sprintf("ABI %d: files", abi)
+	for _, more := range []struct {
+		abi  int
+		name string
+	}{{4, "TCP"}, {10, "UDP"}, {6, "scopes"}} {
+		if abi >= more.abi {
+			detail += ", " + more.name
+		}
+	}
+	return detail
 }
 
 // DieOnFault makes every fatal signal end the process at once, with 128 plus the

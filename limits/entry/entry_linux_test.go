@@ -34,15 +34,11 @@ import (
 // ("serve WORDS") with an act behind it. By then the constructor under test has
 // run.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == entry.Command {
-		act := ""
-		if len(os.Args) > 3 {
-			act = os.Args[3]
+	if len(os.Args) > 1 {
+		if act := acts[os.Args[1]]; act != nil {
+			// os.Exit would have the race detector sleep for a second.
+			syscall.Exit(act(os.Args[2:]))
 		}
-		os.Exit(worker(act))
-	}
-	if len(os.Args) > 1 && os.Args[1] == "parent" {
-		os.Exit(parent())
 	}
 	// What a worker's parent has to do: nothing inherited may reach it.
 	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
@@ -83,28 +79,48 @@ type report struct {
 // more are acts that not every build has.
 var more = map[string]func(rest string) error{}
 
-func worker(act string) int {
+// acts are what this binary plays, by its first argument; they get the others.
+var acts = map[string]func(args []string) int{
+	entry.Command: worker,
+	"parent":      parent,
+	"confine":     func(args []string) int { return failed(confine(args[0], args[1:])) },
+	"spawn":       func(args []string) int { return failed(spawn(args[0])) },
+	"probe": func([]string) int {
+		_, err := probe.Landlock()
+		r := report{Err: fmt.Sprint(err)}
+		if errors.Is(err, limits.ErrUnsupported) {
+			r.Wall = "unsupported"
+		}
+		return failed(json.NewEncoder(os.Stdout).Encode(r))
+	},
+}
+
+func failed(err error) int {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, err)
+	return 1
+}
+
+func worker(args []string) int {
+	act := ""
+	if len(args) > 1 {
+		act = args[1]
+	}
 	switch act {
 	case "report":
-		if err := json.NewEncoder(os.Stdout).Encode(describe()); err != nil {
-			return 1
-		}
-		return 0
+		return failed(json.NewEncoder(os.Stdout).Encode(describe()))
 	case "wait":
 		fmt.Println("ready")
 		time.Sleep(time.Minute)
 		return 1
 	}
 	if kind, rest, _ := strings.Cut(act, " "); more[kind] != nil {
-		if err := more[kind](rest); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return 0
+		return failed(more[kind](rest))
 	}
 	if err := entry.DieOnFault(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return failed(err)
 	}
 	return fault(act)
 }
@@ -170,22 +186,44 @@ func describe() report {
 			r.Tries[name] = err.Error()
 		}
 	}
+	open := func(path string) error {
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			unix.Close(fd)
+		}
+		return err
+	}
+	socket := func(family int, use func(fd int) error) error {
+		fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		return use(fd)
+	}
+	try("open /", open("/"))
+	try("open a file", open("/etc/passwd"))
 	try("open /proc/self/maps", unix.Access("/proc/self/maps", unix.F_OK))
 	try("open ../../etc/passwd", unix.Access("../../etc/passwd", unix.F_OK))
 	try("open /dev/null", unix.Access("/dev/null", unix.F_OK))
-	try("create", unix.Mkdir("/x", 0o700))
+	try("create", unix.Mkdir("x", 0o700))
+	try("execute", exec.Command("/bin/true").Run())
 	try("mount", unix.Mount("none", "/", "tmpfs", 0, ""))
 	try("remount", unix.Mount("none", "/", "", unix.MS_REMOUNT|unix.MS_BIND, ""))
 	try("unmount", unix.Unmount("/", unix.MNT_DETACH))
 	try("setuid 0", unix.Setuid(0))
 	try("setgid 0", unix.Setgid(0))
 	try("sethostname", unix.Sethostname([]byte("x")))
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
-	if err == nil {
-		err = unix.Connect(fd, &unix.SockaddrInet4{Port: 1, Addr: [4]byte{127, 0, 0, 1}})
-		unix.Close(fd)
+	loopback := [4]byte{127, 0, 0, 1}
+	try("bind TCP", socket(unix.AF_INET, func(fd int) error { return unix.Bind(fd, &unix.SockaddrInet4{Addr: loopback}) }))
+	try("connect to loopback", socket(unix.AF_INET, func(fd int) error {
+		return unix.Connect(fd, &unix.SockaddrInet4{Port: 1, Addr: loopback})
+	}))
+	if parent := os.Getppid(); parent > 0 { // not in a pid namespace of its own
+		try("connect to an abstract socket", socket(unix.AF_UNIX, func(fd int) error { return unix.Connect(fd, abstract(parent)) }))
+		try("signal the parent", unix.Kill(parent, 0))
 	}
-	try("connect to loopback", err)
+	try("signal itself", unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGURG))
 	for fd := range 64 {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
 			r.Descriptors = append(r.Descriptors, fd)
@@ -197,8 +235,7 @@ func describe() report {
 // command makes a worker of the plan. The caller may change it before it starts.
 func command(p namespace.Plan, act string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", append(p.Args(), act)...)
-	// The last one keeps a race build from sleeping a second before each exit.
-	cmd.Env = []string{"LANG=C", "GOTRACEBACK=none", "GORACE=atexit_sleep_ms=0"}
+	cmd.Env = []string{"LANG=C", "GOTRACEBACK=none"}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = p.SysProcAttr()
 	// The test's goroutine may move between threads that end; see SysProcAttr.
@@ -235,15 +272,45 @@ func plan(t *testing.T, isolation limits.Isolation, name string) namespace.Plan 
 }
 
 // TestWalls looks at a worker from the inside under every plan that this user
-// has: run the tests as root and as somebody else to see them all.
+// has: run the tests as root and as somebody else to see them all. Without Landlock
+// the walls behind it show: what it answers, each of them would answer otherwise.
 func TestWalls(t *testing.T) {
-	for _, name := range []string{"root", "single", "shared"} {
-		t.Run(name, func(t *testing.T) {
-			p := plan(t, limits.Standard, name)
+	abi, err := probe.Landlock()
+	if err != nil && !errors.Is(err, limits.ErrUnsupported) {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		isolation limits.Isolation
+		plan      string
+		landlock  bool
+	}{
+		{limits.Strict, "root", true}, {limits.Strict, "single", true},
+		{limits.Standard, "root", true}, {limits.Standard, "single", true}, {limits.Standard, "shared", true},
+		{limits.Standard, "root", false}, {limits.Standard, "single", false}, {limits.Standard, "shared", false},
+	} {
+		t.Run(fmt.Sprintf("%s/%s/landlock=%t", tt.isolation, tt.plan, tt.landlock), func(t *testing.T) {
+			p := plan(t, tt.isolation, tt.plan)
 			if p.OwnUsers {
 				probetest.Need(t, "userns")
 			}
-			r := ask(t, command(p, "report"))
+			cmd := command(p, "report")
+			landlock := limits.Wall{Name: "landlock", Raised: true, Detail: fmt.Sprintf("ABI %d: files", min(abi, 10))}
+			if abi >= 4 {
+				landlock.Detail += ", TCP"
+			}
+			if abi >= 10 {
+				landlock.Detail += ", UDP"
+			}
+			if abi >= 6 {
+				landlock.Detail += ", scopes"
+			}
+			if tt.landlock {
+				probetest.Need(t, "landlock")
+			} else {
+				cmd.Args[2] = strings.ReplaceAll(cmd.Args[2], ",landlock?", "")
+				landlock.Raised, landlock.Detail = false, "not asked for"
+			}
+			r := ask(t, cmd)
 			if r.Err != "" {
 				t.Fatal(r.Err)
 			}
@@ -253,6 +320,7 @@ func TestWalls(t *testing.T) {
 				{Name: "capabilities", Raised: true, Detail: "no capability, bounding set empty"},
 				{Name: "no-new-privs", Raised: true},
 				{Name: "no-dump", Raised: true, Detail: "not dumpable, no core file"},
+				landlock,
 			}
 			if !slices.Equal(r.Raised, want) {
 				t.Errorf("raised %v\nwant   %v", r.Raised, want)
@@ -263,7 +331,7 @@ func TestWalls(t *testing.T) {
 			if ids := [4]int{r.Uid, r.Euid, r.Gid, r.Egid}; ids != [4]int{65534, 65534, 65534, 65534} {
 				t.Errorf("ids %v", ids)
 			}
-			if len(r.Groups) > 0 && name != "single" {
+			if len(r.Groups) > 0 && tt.plan != "single" {
 				t.Errorf("supplementary groups %v", r.Groups)
 			}
 			if r.Caps != [3]uint64{} || r.Bounding != 0 || r.Ambient != 0 {
@@ -275,7 +343,7 @@ func TestWalls(t *testing.T) {
 			if r.NoNewPrivs != 1 || r.Dumpable != 0 || r.Core != 0 || r.DeathSignal != int(unix.SIGKILL) {
 				t.Errorf("no_new_privs %d, dumpable %d, core %d, death signal %d", r.NoNewPrivs, r.Dumpable, r.Core, r.DeathSignal)
 			}
-			if len(r.Root) != 0 {
+			if !tt.landlock && len(r.Root) != 0 {
 				t.Errorf("/ holds %q", r.Root)
 			}
 			if !slices.Equal(r.Descriptors, []int{0, 1, 2}) {
@@ -283,7 +351,8 @@ func TestWalls(t *testing.T) {
 				// when it finds any: it must not.
 				t.Errorf("open descriptors %v", r.Descriptors)
 			}
-			for try, want := range map[string]string{
+			tries := map[string]string{
+				"open /":                "done",
 				"open /proc/self/maps":  "ENOENT",
 				"open ../../etc/passwd": "ENOENT",
 				"open /dev/null":        "ENOENT",
@@ -294,18 +363,80 @@ func TestWalls(t *testing.T) {
 				"setuid 0":              "EPERM",
 				"setgid 0":              "EPERM",
 				"sethostname":           "EPERM",
+				"bind TCP":              "done",
 				"connect to loopback":   "ENETUNREACH",
-			} {
-				got := r.Tries[try]
-				if p.Name == "single" && (try == "setuid 0" || try == "setgid 0") {
-					want = "EINVAL" // not mapped: uid 0 does not exist in there
-				}
-				if got != want {
+			}
+			if tt.plan == "single" { // not mapped: uid 0 does not exist in there
+				tries["setuid 0"], tries["setgid 0"] = "EINVAL", "EINVAL"
+			}
+			if tt.landlock {
+				tries["open /"] = "EACCES"
+			}
+			if tt.landlock && abi >= 4 {
+				tries["bind TCP"], tries["connect to loopback"] = "EACCES", "EACCES"
+			}
+			for try, want := range tries {
+				if got := r.Tries[try]; got != want {
 					t.Errorf("%s: %s, want %s", try, got, want)
 				}
 			}
 		})
 	}
+}
+
+// Landlock alone, in a process that has the host around it.
+func TestLandlock(t *testing.T) {
+	probetest.Need(t, "landlock")
+	abi, err := probe.Landlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, abstract(os.Getpid())); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Listen(fd, 4); err != nil {
+		t.Fatal(err)
+	}
+	for _, words := range []string{"nnp", "nnp,landlock"} {
+		cmd := exec.Command("/proc/self/exe", entry.Command, words, "report")
+		cmd.Dir = t.TempDir()
+		r := ask(t, cmd)
+		if r.Err != "" {
+			t.Fatal(r.Err)
+		}
+		for _, tt := range []struct {
+			try    string
+			since  int // of the ABI
+			denied string
+		}{
+			{"open /", 1, "EACCES"},
+			{"open a file", 1, "EACCES"},
+			{"execute", 1, "EACCES"},
+			{"create", 1, "EACCES"},
+			{"bind TCP", 4, "EACCES"},
+			{"connect to an abstract socket", 6, "EPERM"},
+			{"signal the parent", 6, "EPERM"},
+			{"signal itself", math.MaxInt, ""},
+		} {
+			want := "done"
+			if words != "nnp" && abi >= tt.since {
+				want = tt.denied
+			}
+			if got := r.Tries[tt.try]; got != want {
+				t.Errorf("%s: %s: %s, want %s", words, tt.try, got, want)
+			}
+		}
+	}
+}
+
+// abstract is where the test process pid listens.
+func abstract(pid int) *unix.SockaddrUnix {
+	return &unix.SockaddrUnix{Name: fmt.Sprintf("@greentic-entry-test-%d", pid)}
 }
 
 // Isolation none raises what it can and says what it did not.
@@ -319,7 +450,9 @@ func TestBare(t *testing.T) {
 	for _, w := range r.Raised {
 		state[w.Name] = w.Raised
 	}
-	want := map[string]bool{"mount": false, "identity": os.Getuid() == 0, "capabilities": true, "no-new-privs": true, "no-dump": true}
+	_, unsupported := probe.Landlock()
+	want := map[string]bool{"mount": false, "identity": os.Getuid() == 0, "capabilities": true, "no-new-privs": true, "no-dump": true,
+		"landlock": unsupported == nil}
 	for name, raised := range want {
 		if state[name] != raised {
 			t.Errorf("%s raised: %t, want %t (%v)", name, state[name], raised, r.Raised)
@@ -328,7 +461,7 @@ func TestBare(t *testing.T) {
 	if r.Caps != [3]uint64{} || r.NoNewPrivs != 1 || r.Dumpable != 0 {
 		t.Errorf("capabilities %x, no_new_privs %d, dumpable %d", r.Caps, r.NoNewPrivs, r.Dumpable)
 	}
-	if len(r.Root) == 0 {
+	if r.Tries["open ../../etc/passwd"] != "done" {
 		t.Error("the host's root is gone, in the host's own mount namespace")
 	}
 }
@@ -369,7 +502,7 @@ func TestWords(t *testing.T) {
 // The words that limits/namespace writes must all be known to the C code: a plan
 // with each of them must not be refused for its words.
 func TestWordsOfNamespace(t *testing.T) {
-	for _, isolation := range []limits.Isolation{limits.Standard, limits.None} {
+	for _, isolation := range []limits.Isolation{limits.Strict, limits.Standard, limits.None} {
 		plans, err := namespace.Plans(namespace.Options{Isolation: isolation, ThreadStack: 2 * limits.MiB})
 		if err != nil {
 			t.Fatal(err)
@@ -564,7 +697,7 @@ func TestParentDeath(t *testing.T) {
 }
 
 // parent starts a worker from a thread that lasts, and waits.
-func parent() int {
+func parent([]string) int {
 	runtime.LockOSThread()
 	isolation := limits.Standard
 	if probe.UserNamespaces() != nil {

@@ -14,7 +14,7 @@ func Err() error {
 
 // Raised lists the walls, none of them raised.
 func Raised() []limits.Wall {
-	return walls([]step{{wall: "mount"}, {wall: "identity"}, {wall: "capabilities"}, {wall: "no-new-privs"}, {wall: "no-dump"}})
+	return walls([]step{{wall: "mount"}, {wall: "identity"}, {wall: "capabilities"}, {wall: "no-new-privs"}, {wall: "no-dump"}, {wall: "landlock"}})
 }
 
 // DieOnFault reports that this build has no entry code.

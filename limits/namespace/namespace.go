@@ -6,7 +6,7 @@
 //
 //	supervisor                         kernel                  worker, one thread, before Go
 //	Plan.SysProcAttr ── clone ───────► user,pid,net,mount,     limits/entry reads argv[2]:
-//	Plan.Args ──────── argv[1..2] ──►  ipc,uts namespaces,     mount, id, caps, nnp, nodump
+//	Plan.Args ──────── argv[1..2] ──►  ipc,uts namespaces,     mount, id, caps, nnp, nodump, landlock
 //	                   writes uid_map  ids mapped, exec
 //
 // The namespaces are given at spawn and not taken later, because unshare(2) of a
@@ -21,8 +21,14 @@
 //	root, 65534 mapped       root      0→0 and 65534→65534         uid 0 in the namespace
 //	any other, or root in    single    65534→own id                ambient CAP_SYS_ADMIN, CAP_SETPCAP
 //	 a one-id container
-//	root                     shared    none: no user namespace     uid 0 of the host
+//	root, not strict         shared    none: no user namespace     uid 0 of the host
 //	any, isolation none      bare      no namespaces at all        the caller's own
+//
+// Isolation strict has no plan without a user namespace: in plan shared, a worker
+// that became uid 0 again would be root of the host. And root that has other ids
+// is not given plan single when plan root is refused: the worker's nobody would be
+// the caller's root under another name, and the kernel asks as much of who maps 0
+// (CAP_SETFCAP, Linux 5.12; user_namespaces(7)).
 //
 // Root maps 0 too, so that exec of a worker in a directory only root may enter
 // works; the entry code then leaves uid 0 for good. An ordinary user's worker is
@@ -32,9 +38,8 @@
 //
 // The supervisor tries the plans in order and takes the first that spawns, leaving
 // a refused one alone for a while; when none does, Refused makes the error for
-// people. Nothing is probed
-// beforehand: whether clone succeeds depends on sysctls, LSMs and the count of
-// namespaces alive at that moment, and only clone knows.
+// people. Nothing is probed beforehand: whether clone succeeds depends on sysctls,
+// LSMs and the count of namespaces alive at that moment, and only clone knows.
 //
 // A spawn with a user namespace is a fork with copied page tables: Go uses vfork
 // only without CLONE_NEWUSER (syscall/exec_linux.go), because the parent has to
@@ -44,7 +49,6 @@
 package namespace
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -69,12 +73,13 @@ type Options struct {
 // the two together. A word ending in "?" may fail: the wall is then reported as
 // not raised.
 const (
-	wordMount  = "mount"  // empty read-only root
-	wordID     = "id"     // id=65534
-	wordCaps   = "caps"   // no capability in any set
-	wordNNP    = "nnp"    // no_new_privs
-	wordNoDump = "nodump" // not dumpable, no core file, parent-death signal
-	wordStack  = "stack"  // stack=BYTES of each native thread
+	wordMount    = "mount"    // empty read-only root
+	wordID       = "id"       // id=65534
+	wordCaps     = "caps"     // no capability in any set
+	wordNNP      = "nnp"      // no_new_privs
+	wordNoDump   = "nodump"   // not dumpable, no core file, parent-death signal
+	wordLandlock = "landlock" // no file, no TCP, no signal to outside; excused where the kernel has none
+	wordStack    = "stack"    // stack=BYTES of each native thread
 )
 
 // Plan is one way to start a worker. It is a value and may be used many times.
@@ -108,9 +113,13 @@ func (p Plan) Wall() limits.Wall {
 }
 
 func plans(o Options, who caller) []Plan {
-	must := func(word string) string { return word }
-	if o.Isolation == limits.None {
-		must = func(word string) string { return word + "?" }
+	may := func(word string) string { return word + "?" }
+	must, should := func(word string) string { return word }, may // what standard needs; what only strict needs
+	switch o.Isolation {
+	case limits.Strict:
+		should = must
+	case limits.None:
+		must = may
 	}
 	stack := func(words ...string) []string {
 		if o.ThreadStack > 0 {
@@ -119,7 +128,7 @@ func plans(o Options, who caller) []Plan {
 		return words
 	}
 	id := fmt.Sprintf("%s=%d", wordID, ID)
-	walled := stack(must(wordMount), must(id), must(wordCaps), must(wordNNP), must(wordNoDump))
+	walled := stack(must(wordMount), must(id), must(wordCaps), must(wordNNP), must(wordNoDump), should(wordLandlock))
 	all := []string{"user", "pid", "net", "mount", "ipc", "uts"}
 
 	root := Plan{Name: "root", OwnUsers: true, namespaces: all, words: walled, who: who}
@@ -127,17 +136,17 @@ func plans(o Options, who caller) []Plan {
 	shared := Plan{Name: "shared", namespaces: all[1:], words: walled, who: who}
 	// Without namespaces of its own a worker must not touch mounts: they are the
 	// host's.
-	bare := Plan{Name: "bare", words: stack(must(wordCaps), must(wordNNP), must(wordNoDump)), who: who}
+	bare := Plan{Name: "bare", words: stack(must(wordCaps), must(wordNNP), must(wordNoDump), should(wordLandlock)), who: who}
 	if who.uid == 0 && who.maps {
 		bare.words = append([]string{must(id)}, bare.words...)
 	}
 
-	var out []Plan
-	switch {
-	case who.uid == 0 && who.maps:
-		out = []Plan{root, shared}
-	default:
-		out = []Plan{single}
+	out := []Plan{single}
+	if who.uid == 0 && who.maps {
+		out = []Plan{root}
+		if o.Isolation != limits.Strict {
+			out = append(out, shared)
+		}
 	}
 	if o.Isolation == limits.None {
 		out = append(out, bare)
@@ -146,7 +155,14 @@ func plans(o Options, who caller) []Plan {
 }
 
 // Refused makes the error for people out of the errors that spawning from each
-// plan gave. It is a *limits.WallError with the likeliest reason as hint.
+// plan gave; at least one. It is a *limits.WallError with the likeliest fix as
+// hint: that of the first plan, which raises the most.
 func Refused(errs ...error) error {
-	return &limits.WallError{Wall: "namespaces", Where: "clone", Err: errors.Join(errs...), Hint: Hint()}
+	all := errs[0]
+	for i, err := range errs[1:] {
+		if err.Error() != errs[i].Error() {
+			all = fmt.Errorf("%w; %w", all, err)
+		}
+	}
+	return &limits.WallError{Wall: "namespaces", Where: "clone", Err: all, Hint: Hint(errs[0])}
 }

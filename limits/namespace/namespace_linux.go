@@ -2,7 +2,9 @@ package namespace
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -15,7 +17,7 @@ import (
 
 // Plans gives the ways to start a worker, best first; at least one.
 func Plans(o Options) ([]Plan, error) {
-	if o.Isolation != limits.Standard && o.Isolation != limits.None {
+	if !slices.Contains([]limits.Isolation{limits.Strict, limits.Standard, limits.None}, o.Isolation) {
 		return nil, fmt.Errorf("namespace: unknown isolation %q", o.Isolation)
 	}
 	return plans(o, caller{uid: os.Geteuid(), gid: os.Getegid(), maps: mapped("/proc/self/uid_map") && mapped("/proc/self/gid_map")}), nil
@@ -86,23 +88,75 @@ func (p Plan) SysProcAttr() *syscall.SysProcAttr {
 	return a
 }
 
-// Hint names the switch that keeps user namespaces from ordinary users on this
-// machine, or is empty when none is set.
-func Hint() string {
-	for _, s := range []struct{ path, off, hint string }{
-		{"/proc/sys/user/max_user_namespaces", "0",
-			"sysctl user.max_user_namespaces is 0; set it to at least the number of workers"},
-		{"/proc/sys/kernel/unprivileged_userns_clone", "0",
-			"sysctl kernel.unprivileged_userns_clone is 0; set it to 1 or run as root"},
-		{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1",
-			"sysctl kernel.apparmor_restrict_unprivileged_userns is 1; give the worker an AppArmor profile with the rule \"userns,\", or set it to 0"},
-	} {
-		if b, err := os.ReadFile(s.path); err == nil && strings.TrimSpace(string(b)) == s.off {
-			return s.hint
+// Hint tells the likeliest fix of an error that spawning from a plan gave, or
+// nothing.
+func Hint(err error) string {
+	absent := func(path string) bool {
+		_, err := os.Stat("/proc/self/" + path)
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	kinds := []string{"user", "pid", "net", "mnt", "ipc", "uts"}
+	switch {
+	case errors.Is(err, unix.EROFS):
+		return "/proc is read-only; the id maps are written there"
+	case errors.Is(err, unix.ENOENT) && absent("uid_map"):
+		return "/proc is not mounted; the id maps are written there"
+	case errors.Is(err, unix.EINVAL) && !absent("ns"):
+		for _, kind := range kinds {
+			if absent("ns/" + kind) {
+				return "this kernel has no " + kind + " namespaces (CONFIG_NAMESPACES and what is below it)"
+			}
+		}
+		return ""
+	case errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EUSERS): // EUSERS: before Linux 4.9
+		for _, kind := range kinds {
+			if name := "user.max_" + kind + "_namespaces"; sysctl(name) == "0" {
+				return "sysctl " + name + " is 0; set it to at least the number of workers"
+			}
+		}
+		return "all namespaces that this user may have are in use (sysctl user.max_*_namespaces), or they are nested 32 deep"
+	case !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.ENOSYS):
+		return ""
+	case os.Geteuid() != 0 && sysctl("kernel.unprivileged_userns_clone") == "0": // Debian
+		return "sysctl kernel.unprivileged_userns_clone is 0; set it to 1 or run as root"
+	case filtered():
+		return "a seccomp filter around this process refuses clone with namespaces; allow it in the container's profile (docker: --security-opt seccomp=FILE)"
+	case os.Geteuid() != 0 && sysctl("kernel.apparmor_restrict_unprivileged_userns") == "1": // Ubuntu 23.10
+		return "sysctl kernel.apparmor_restrict_unprivileged_userns is 1; give the worker an AppArmor profile with the rule \"userns,\", or set it to 0"
+	case os.Geteuid() == 0 && !holds(unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_SETFCAP):
+		return "root needs CAP_SETUID, CAP_SETGID and CAP_SETFCAP to map the worker's ids; give the container these capabilities"
+	}
+	return "a chroot has none, and AppArmor or SELinux may forbid them; start outside of it, or allow them"
+}
+
+// sysctl gives a kernel setting, or "" when there is none of that name.
+func sysctl(name string) string {
+	b, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(name, ".", "/"))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// filtered tells whether a system-call filter is in force (prctl(2),
+// PR_GET_SECCOMP).
+func filtered() bool {
+	mode, err := unix.PrctlRetInt(unix.PR_GET_SECCOMP, 0, 0, 0, 0)
+	return err == nil && mode == unix.SECCOMP_MODE_FILTER
+}
+
+// holds tells whether this thread has all of the capabilities in force. What
+// cannot be asked counts as held.
+func holds(caps ...int) bool {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	if unix.Capget(&head, &sets[0]) != nil {
+		return true
+	}
+	for _, c := range caps {
+		if sets[c/32].Effective&(1<<(c%32)) == 0 {
+			return false
 		}
 	}
-	if _, err := os.Stat("/proc/self/ns/user"); os.IsNotExist(err) {
-		return "this kernel has no user namespaces (CONFIG_USER_NS), or /proc is not mounted"
-	}
-	return ""
+	return true
 }

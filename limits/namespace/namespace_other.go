@@ -10,11 +10,11 @@ import (
 
 // Plans reports that there are no namespaces here.
 func Plans(Options) ([]Plan, error) {
-	return nil, &limits.WallError{Wall: "namespaces", Where: "clone", Err: limits.ErrUnsupported, Hint: Hint()}
+	return nil, &limits.WallError{Wall: "namespaces", Where: "clone", Err: limits.ErrUnsupported, Hint: Hint(limits.ErrUnsupported)}
 }
 
 // SysProcAttr gives an attribute that changes nothing.
 func (p Plan) SysProcAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }
 
 // Hint says what would help.
-func Hint() string { return "workers need Linux" }
+func Hint(error) string { return "workers need Linux" }

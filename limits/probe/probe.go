@@ -44,6 +44,12 @@ var (
 	seccompFilter  = feature{ask: askSeccomp}
 	mdwe           = feature{ask: askMDWE}
 	noNewPrivs     = feature{ask: askNoNewPrivs}
+
+	landlock = feature{ask: func() (err error) {
+		landlockABI, err = askLandlock()
+		return err
+	}}
+	landlockABI int // under landlock.mu; does not change once the answer is known
 )
 
 // UserNamespaces tells whether the best plan of limits/namespace can be spawned:
@@ -60,6 +66,15 @@ func Seccomp() error { return seccompFilter.get() }
 
 // MDWE tells whether the kernel knows PR_SET_MDWE (Linux 6.3).
 func MDWE() error { return mdwe.get() }
+
+// Landlock gives the version of the ABI that the kernel speaks, from 1 up (Linux
+// 5.13). It is unsupported where the kernel was built or booted without.
+func Landlock() (abi int, err error) {
+	if err := landlock.get(); err != nil {
+		return 0, err
+	}
+	return landlockABI, nil
+}
 
 // NoNewPrivs tells whether the kernel knows no_new_privs (Linux 3.5).
 func NoNewPrivs() error { return noNewPrivs.get() }

@@ -47,13 +47,26 @@ func askUserNamespaces() error {
 	case errno == unix.EAGAIN || errno == unix.ENOMEM || errno == unix.EMFILE || errno == unix.ENFILE || errno == unix.EINTR:
 		return fmt.Errorf("probe: user namespaces: %w", errno) // of this moment only
 	}
-	// EPERM, EACCES: a sysctl or security module; ENOSPC, EUSERS: the quota of
-	// namespaces is used up or 0; EINVAL: not in this kernel.
+	// EPERM, EACCES: a sysctl, filter or security module; ENOSPC, EUSERS: the quota
+	// of namespaces is used up or 0; EINVAL: not in this kernel; EROFS: /proc.
 	err = fmt.Errorf("probe: user namespaces: %w: %w", limits.ErrUnsupported, errno)
-	if hint := namespace.Hint(); hint != "" {
+	if hint := namespace.Hint(errno); hint != "" {
 		err = fmt.Errorf("%w (%s)", err, hint)
 	}
 	return err
+}
+
+// askLandlock makes no ruleset: landlock_create_ruleset(2) answers the version when
+// it is given none and told so.
+func askLandlock() (int, error) {
+	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	switch errno {
+	case 0:
+		return int(abi), nil
+	case unix.ENOSYS, unix.EOPNOTSUPP:
+		return 0, fmt.Errorf("probe: landlock: needs Linux 5.13, built and booted with it (lsm=landlock,…): %w", limits.ErrUnsupported)
+	}
+	return 0, fmt.Errorf("probe: landlock: %w", errno)
 }
 
 func askMDWE() error { return ask("PR_GET_MDWE", "Linux 6.3", unix.PR_GET_MDWE) }
@@ -73,4 +86,14 @@ func ask(name, since string, option int) error {
 	default:
 		return fmt.Errorf("probe: prctl(%s): %w", name, err)
 	}
+}
+
+// Kernel names the running kernel: its release and the machine, as in
+// "6.12.48 x86_64".
+func Kernel() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "unknown"
+	}
+	return unix.ByteSliceToString(u.Release[:]) + " " + unix.ByteSliceToString(u.Machine[:])
 }

@@ -62,6 +62,20 @@ func TestUserNamespacesReapsItsChild(t *testing.T) {
 	}
 }
 
+// The version is the kernel's own, from 1 up, and asking twice gives it twice.
+func TestLandlock(t *testing.T) {
+	abi, err := Landlock()
+	if err != nil {
+		if !errors.Is(err, limits.ErrUnsupported) || abi != 0 {
+			t.Errorf("could not tell: %d, %v", abi, err)
+		}
+		t.Skip(err)
+	}
+	if again, err := Landlock(); abi < 1 || again != abi || err != nil {
+		t.Errorf("version %d, then %d, %v", abi, again, err)
+	}
+}
+
 func TestAskUnknownFlag(t *testing.T) {
 	if err := ask("nothing", "no Linux", 0x7ffffff0); !errors.Is(err, limits.ErrUnsupported) {
 		t.Errorf("unknown prctl: %v", err)

@@ -2,12 +2,19 @@
 // (Step, Compile) and the calls that put it into force on the calling process
 // (Table.Apply).
 //
-// RLIMIT_AS is not in the table. It counts reserved address space, and the engine
-// reserves 4 GiB plus guards for each linear memory so that it can leave bounds
-// checks to the page tables (wasmtime's memory_reservation); a useful value would
-// make every instantiation fail. RLIMIT_DATA counts what can be written to
-// (private writable mappings since Linux 4.7, getrlimit(2)), which is what a
-// guest can make the process use.
+// RLIMIT_DATA counts what can be written to (private writable mappings since Linux
+// 4.7, getrlimit(2)), which is what a guest can make the process use. RLIMIT_AS counts
+// reserved address space, and the engine reserves 4 GiB plus guards for each linear
+// memory so that it can leave bounds checks to the page tables (wasmtime's
+// memory_reservation); so its value is large for a worker that runs guests, and it is
+// there for one thing: page tables. Reading all over a 256 GiB mapping that cannot be
+// written cost 513 MiB of them under an RLIMIT_DATA of 64 MiB. It bounds them to a
+// 512th of itself and 16 KiB for each mapping, of which there are vm.max_map_count at
+// most: 1.3 GiB in all. Less can be had by a cgroup only.
+//
+// A compile worker makes no linear memory, so its value is the data and what Go
+// reserves; there it also bounds memory that was written and made read-only, which
+// RLIMIT_DATA does not count and the engine needs for native code.
 package rlimit
 
 import (
@@ -43,18 +50,26 @@ type Table []Row
 
 // Step is the table of a worker that runs guest code.
 func Step(s Spec) Table {
-	return table(s, Row{"fsize", 0, "a step writes to its socket only, which this does not count"})
+	return table(s, Row{"as", uint64(addressSpace), "address space, which bounds page tables; enough for 15 linear memories with their guards"},
+		Row{"fsize", 0, "a step writes to its socket only, which this does not count"})
 }
 
 // Compile is the table of a worker that compiles: code is the most native code it
 // may write into the memfd it was given.
 func Compile(s Spec, code limits.Bytes) Table {
-	return table(s, Row{"fsize", uint64(code), "native code goes into a memfd, which counts as a file"})
+	return table(s, Row{"as", uint64(s.Data + reserved), "address space: what may be written, and what the runtimes reserve"},
+		Row{"fsize", uint64(code), "native code goes into a memfd, which counts as a file"})
 }
 
-func table(s Spec, fsize Row) Table {
+const (
+	addressSpace = 128 * limits.GiB // of a worker that runs guests
+	reserved     = 2 * limits.GiB   // by Go (1.3 GiB), the binary and its libraries, and never written
+)
+
+func table(s Spec, as, fsize Row) Table {
 	t := Table{
 		{"data", uint64(s.Data), "memory that can be written; over it malloc fails and the engine aborts, without touching anybody else's memory"},
+		as,
 		{"cpu", s.CPU, "seconds over all threads; backstop for a supervisor that cannot act, so above any wall-time budget"},
 		{"nofile", 16, "0 to 3, epoll and eventfd of the Go poller, two descriptors on a frame, a duplicate of each; highest seen is 9"},
 		fsize,

@@ -11,6 +11,7 @@ import (
 
 var resources = map[string]int{
 	"data":     unix.RLIMIT_DATA,
+	"as":       unix.RLIMIT_AS,
 	"cpu":      unix.RLIMIT_CPU,
 	"nofile":   unix.RLIMIT_NOFILE,
 	"fsize":    unix.RLIMIT_FSIZE,

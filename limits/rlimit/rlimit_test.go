@@ -17,11 +17,11 @@ func TestWall(t *testing.T) {
 		want  string
 	}{
 		{"step", rlimit.Step(spec),
-			"data=201326592 cpu=121 nofile=16 fsize=0 core=0 stack=8912896 memlock=0 msgqueue=0 rtprio=0 nproc=64"},
+			"data=201326592 as=137438953472 cpu=121 nofile=16 fsize=0 core=0 stack=8912896 memlock=0 msgqueue=0 rtprio=0 nproc=64"},
 		{"compile", rlimit.Compile(spec, 64*limits.MiB),
-			"data=201326592 cpu=121 nofile=16 fsize=67108864 core=0 stack=8912896 memlock=0 msgqueue=0 rtprio=0 nproc=64"},
+			"data=201326592 as=2348810240 cpu=121 nofile=16 fsize=67108864 core=0 stack=8912896 memlock=0 msgqueue=0 rtprio=0 nproc=64"},
 		{"shared users", rlimit.Step(rlimit.Spec{Data: limits.MiB, CPU: 1}),
-			"data=1048576 cpu=1 nofile=16 fsize=0 core=0 stack=8388608 memlock=0 msgqueue=0 rtprio=0"},
+			"data=1048576 as=137438953472 cpu=1 nofile=16 fsize=0 core=0 stack=8388608 memlock=0 msgqueue=0 rtprio=0"},
 	} {
 		if got := tt.table.Wall(true); got != (limits.Wall{Name: "rlimits", Raised: true, Detail: tt.want}) {
 			t.Errorf("%s: %+v\nwant %s", tt.name, got, tt.want)

@@ -151,36 +151,62 @@ func (p Program) Hash() string {
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
-// Dump prints the table and the machine code made of it.
+// Dump prints the program for people: the table in words, each row with its
+// reason, and then the machine code made of it.
 func (p Program) Dump() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "policy %s on %s, default %s, hash %s\n\n", p.policy.Name, p.arch, p.policy.Default, p.Hash())
-	for _, r := range p.policy.For(p.arch) {
-		fmt.Fprintf(&b, "%s\n", r)
-		if r.Why != "" {
-			fmt.Fprintf(&b, "    # %s\n", r.Why)
-		}
-	}
-	b.WriteString("\n")
+	fmt.Fprintf(&b, "policy %s on %s, filter %s\n", p.policy.Name, p.arch, p.Hash())
+	fmt.Fprintf(&b, "first row that matches decides; no row: %s; another architecture: %s\n\n", p.policy.Default, Kill)
 	names := map[uint32]string{}
 	for _, r := range p.policy.For(p.arch) {
 		n, _ := p.arch.Number(r.Call)
 		names[uint32(n)] = r.Call
-	}
-	for i, ins := range p.code {
-		fmt.Fprintf(&b, "%3d  %v", i, ins)
-		switch ins := ins.(type) {
-		case bpf.RetConstant:
-			fmt.Fprintf(&b, "  ; %s", Action(ins.Val))
-		case bpf.JumpIf:
-			// A comparison right after a return (or the head) is one of call numbers.
-			if _, ret := p.code[i-1].(bpf.RetConstant); ret || i < 6 {
-				if name, ok := names[ins.Val]; ok && i > 3 && ins.Cond == bpf.JumpEqual {
-					fmt.Fprintf(&b, "  ; %s", name)
-				}
-			}
+		fmt.Fprintf(&b, "%s\n", r)
+		if r.Why != "" {
+			fmt.Fprintf(&b, "           # %s\n", r.Why)
 		}
-		b.WriteString("\n")
+		if r.Rare != "" {
+			fmt.Fprintf(&b, "           # rarely made: %s\n", r.Rare)
+		}
+	}
+	b.WriteString("\n")
+	for i, ins := range p.code {
+		text := fmt.Sprintf("%3d  %v", i, ins)
+		if note := p.note(i, names); note != "" {
+			text = fmt.Sprintf("%-26s ; %s", text, note)
+		}
+		b.WriteString(text + "\n")
 	}
 	return b.String()
+}
+
+// note says what instruction i is about.
+func (p Program) note(i int, names map[uint32]string) string {
+	switch ins := p.code[i].(type) {
+	case bpf.LoadAbsolute:
+		switch {
+		case ins.Off == offNr:
+			return "number of the call"
+		case ins.Off == offArch:
+			return "architecture"
+		}
+		half := "low half"
+		if ins.Off%8 != 0 {
+			half = "high half"
+		}
+		return fmt.Sprintf("argument %d, %s", (ins.Off-offArgs)/8, half)
+	case bpf.RetConstant:
+		return Action(ins.Val).String()
+	case bpf.JumpIf:
+		if ins.Cond == bpf.JumpGreaterOrEqual {
+			return "x32"
+		}
+		// A number is compared where the accumulator still holds it: after the load at
+		// the head, and after the return that ends a block.
+		_, ret := p.code[i-1].(bpf.RetConstant)
+		if ret || p.code[i-1] == (bpf.LoadAbsolute{Off: offNr, Size: 4}) {
+			return names[ins.Val]
+		}
+	}
+	return ""
 }

@@ -47,6 +47,8 @@ type Cond struct {
 	Arg   int
 	Mask  uint64
 	Value uint64
+	// Words say the same to people: "PROT_EXEC is not set". They change nothing.
+	Words string
 }
 
 // Low is the mask of an argument the kernel takes as a 32-bit integer.
@@ -58,7 +60,21 @@ func Is(arg int, v uint32) Cond { return Cond{Arg: arg, Mask: Low, Value: uint64
 // Clear matches when none of bits is set.
 func Clear(arg int, bits uint64) Cond { return Cond{Arg: arg, Mask: bits} }
 
-func (c Cond) String() string { return fmt.Sprintf("arg%d&%#x==%#x", c.Arg, c.Mask, c.Value) }
+// Named gives the condition words.
+func (c Cond) Named(words string) Cond {
+	c.Words = words
+	return c
+}
+
+// String gives the words, or the numbers where there are none.
+func (c Cond) String() string {
+	if c.Words != "" {
+		return c.Words
+	}
+	return c.numbers()
+}
+
+func (c Cond) numbers() string { return fmt.Sprintf("arg%d&%#x==%#x", c.Arg, c.Mask, c.Value) }
 
 // Rule is one row of the list: the call, the conditions that must all hold, what
 // to do then, and why. A call may have several rows; the first whose conditions
@@ -68,6 +84,9 @@ type Rule struct {
 	When []Cond
 	Do   Action
 	Why  string
+	// Rare says why an honest life may not show the call, for a row that is needed
+	// all the same.
+	Rare string
 	// Only restricts the row to some architectures (GOARCH names): for a call
 	// that others do not have or do not need.
 	Only []string
@@ -118,7 +137,7 @@ func (p Policy) Check(a Arch) error {
 				bad(r, "argument %d is outside 0 to 5", c.Arg)
 			}
 			if c.Mask == 0 || c.Value&^c.Mask != 0 {
-				bad(r, "condition %s can never or always hold", c)
+				bad(r, "condition %s can never or always hold", c.numbers())
 			}
 		}
 		if len(r.When) == 0 {
@@ -134,28 +153,32 @@ func (p Policy) Decide(a Arch, audit, nr uint32, args [6]uint64) Action {
 	if audit != a.audit || a.x32 && nr >= x32Bit {
 		return Kill
 	}
+	if r, ok := p.Row(a, nr, args); ok {
+		return r.Do
+	}
+	return p.Default
+}
+
+// Row gives the row that decides a native call, if one does.
+func (p Policy) Row(a Arch, nr uint32, args [6]uint64) (Rule, bool) {
 	for _, r := range p.For(a) {
 		if n, ok := a.Number(r.Call); !ok || uint32(n) != nr {
 			continue
 		}
 		if !slices.ContainsFunc(r.When, func(c Cond) bool { return args[c.Arg]&c.Mask != c.Value }) {
-			return r.Do
+			return r, true
 		}
 	}
-	return p.Default
+	return Rule{}, false
 }
 
+// String gives the row: what happens, to which call, and when.
 func (r Rule) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-18s", r.Call)
-	conds := make([]string, len(r.When))
+	fmt.Fprintf(&b, "%-10s %s", r.Do, r.Call)
 	for i, c := range r.When {
-		conds[i] = c.String()
+		fmt.Fprintf(&b, "%s%s", []string{" if ", " and "}[min(i, 1)], c)
 	}
-	if len(conds) > 0 {
-		fmt.Fprintf(&b, "when %s ", strings.Join(conds, " and "))
-	}
-	b.WriteString(r.Do.String())
 	if len(r.Only) > 0 {
 		fmt.Fprintf(&b, " (%s)", strings.Join(r.Only, ", "))
 	}

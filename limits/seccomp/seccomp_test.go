@@ -177,7 +177,7 @@ func TestHash(t *testing.T) {
 			t.Errorf("another %s, the same hash", name)
 		}
 	}
-	same := assemble(t, seccomp.Policy{Name: "renamed", Default: seccomp.Kill, Rules: []seccomp.Rule{{Call: "read", Do: seccomp.Allow, Why: "another reason"}}}, seccomp.AMD64)
+	same := assemble(t, seccomp.Policy{Name: "renamed", Default: seccomp.Kill, Rules: []seccomp.Rule{{Call: "read", Do: seccomp.Allow, Why: "another reason", Rare: "seldom"}}}, seccomp.AMD64)
 	if same.Hash() != base.Hash() {
 		t.Error("the hash depends on words")
 	}
@@ -214,5 +214,29 @@ func TestUnconditionalCallsReadNoArgument(t *testing.T) {
 		default:
 			t.Fatalf("instruction %d: %v", pc, ins)
 		}
+	}
+}
+
+// What a filter does can be read by somebody who knows no BPF.
+func TestDump(t *testing.T) {
+	p := seccomp.Policy{Name: "t", Default: seccomp.Kill, Rules: []seccomp.Rule{
+		{Call: "mmap", When: []seccomp.Cond{seccomp.Clear(2, 4).Named("PROT_EXEC is not set"), seccomp.Is(4, 0xffffffff)}, Do: seccomp.Allow, Why: "memory"},
+		{Call: "read", Do: seccomp.Allow, Why: "input", Rare: "seldom"},
+		{Call: "membarrier", Do: seccomp.Errno(38), Only: []string{"arm64"}},
+	}}
+	amd64, arm64 := assemble(t, p, seccomp.AMD64).Dump(), assemble(t, p, seccomp.ARM64).Dump()
+	for _, want := range []string{
+		"policy t on amd64, filter ",
+		"no row: kill; another architecture: kill",
+		"allow      mmap if PROT_EXEC is not set and arg4&0xffffffff==0xffffffff\n           # memory\n",
+		"allow      read\n           # input\n           # rarely made: seldom\n",
+		"; architecture\n", "; number of the call\n", "; x32\n", "; mmap\n", "; read\n", "; argument 2, low half\n", "; argument 4, low half\n", "; allow\n", "; kill\n",
+	} {
+		if !strings.Contains(amd64, want) {
+			t.Errorf("not in the dump: %q\n%s", want, amd64)
+		}
+	}
+	if want := "errno(38)  membarrier (arm64)\n"; !strings.Contains(arm64, want) || strings.Contains(amd64, want) {
+		t.Errorf("%q belongs to arm64 only\n%s", want, arm64)
 	}
 }

@@ -1,5 +1,6 @@
 ;; behaviour: passes 48 MiB of bytes, which the engine turns into values of 32 bytes each
 ;; contract: component
+;; advisory: CVE-2026-27204
 ;; verdict: memory_limit
 
 (component

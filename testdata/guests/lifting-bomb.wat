@@ -1,8 +1,8 @@
 ;; behaviour: passes 4,000 strings that are all the same 2 MiB: 8 GB for whoever copies them
 ;; contract: component
+;; advisory: CVE-2026-27204
 ;; verdict: memory_limit
 ;; note: the copies are made before any host code sees them, so only the process limit can stop it
-;; note: (CVE-2026-27204)
 
 (component
   (import "greentic:oauth-broker/broker-v1@1.0.0" (instance $broker

@@ -1,7 +1,6 @@
 ;; behaviour: has a memory with 64-bit addresses, a feature that is off
 ;; contract: core
 ;; verdict: compile_failed
-;; note: on in an engine with CVE-2026-44216
 
 (module
   (memory (export "memory") i64 1)

@@ -1,5 +1,6 @@
 ;; behaviour: looks for directories to open files in
 ;; contract: component
+;; advisory: CVE-2026-47261
 ;; verdict: ok
 ;; note: traps when there is one
 

@@ -1,5 +1,6 @@
 ;; behaviour: asks for a tebibyte of random bytes
 ;; contract: component
+;; advisory: CVE-2026-27204
 ;; verdict: trap or memory_limit
 
 (component

@@ -14,14 +14,18 @@ import (
 )
 
 // MustRun is the environment variable that lists probes by name ("userns",
-// "seccomp", "mdwe"; "all"), comma-separated, whose tests must not be skipped: a
-// CI machine that cannot run them is itself the failure.
+// "seccomp", "mdwe", "landlock"; "all"), comma-separated, whose tests must not be
+// skipped: a CI machine that cannot run them is itself the failure.
 const MustRun = "GREENTIC_CI_MUST_RUN"
 
 var probes = map[string]func() error{
 	"userns":  probe.UserNamespaces,
 	"seccomp": probe.Seccomp,
 	"mdwe":    probe.MDWE,
+	"landlock": func() error {
+		_, err := probe.Landlock()
+		return err
+	},
 }
 
 // Need skips t unless every named probe succeeds. A probe that could not tell

@@ -11,8 +11,14 @@ func TestConstants(t *testing.T) {
 		name      string
 		got, want uint64
 	}{
+		{"PROT_READ", protRead, unix.PROT_READ},
 		{"PROT_WRITE", protWrite, unix.PROT_WRITE},
+		{"MADV_DONTNEED", madvDontNeed, unix.MADV_DONTNEED},
+		{"MADV_FREE", madvFree, unix.MADV_FREE},
+		{"ENOMEM", errnoENOMEM, uint64(unix.ENOMEM)},
 		{"PROT_EXEC", protExec, unix.PROT_EXEC},
+		{"MAP_ANONYMOUS", mapAnonymous, unix.MAP_ANONYMOUS},
+		{"optional mapping flags", mapMay, unix.MAP_PRIVATE | unix.MAP_DROPPABLE | unix.MAP_FIXED | unix.MAP_NORESERVE | unix.MAP_STACK | unix.MAP_FIXED_NOREPLACE},
 		{"SIGABRT", sigABRT, uint64(unix.SIGABRT)},
 		{"SIGURG", sigURG, uint64(unix.SIGURG)},
 		{"F_GETFL", fGetFL, unix.F_GETFL},

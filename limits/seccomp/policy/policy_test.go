@@ -2,12 +2,17 @@ package policy_test
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/elastic/go-seccomp-bpf/arch"
+
+	"github.com/greentic-ai/greentic-provision/limits"
 	"github.com/greentic-ai/greentic-provision/limits/seccomp"
 	"github.com/greentic-ai/greentic-provision/limits/seccomp/policy"
 	"github.com/greentic-ai/greentic-provision/limits/seccomp/seccomptest"
@@ -17,24 +22,37 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 var arches = []seccomp.Arch{seccomp.AMD64, seccomp.ARM64}
 
-// filters are all that exist.
-var filters = []struct {
-	phase policy.Phase
-	role  policy.Role
-}{
-	{policy.Load, policy.Step},
-	{policy.Load, policy.Compile},
-	{policy.Run, policy.Step},
+// filter is one that exists.
+type filter struct {
+	phase   policy.Phase
+	role    policy.Role
+	codegen limits.Codegen
 }
 
-func list(t *testing.T, phase policy.Phase, role policy.Role, pid int) seccomp.Policy {
+func (f filter) String() string { return fmt.Sprintf("%s/%s/%s", f.phase, f.role, f.codegen) }
+
+// list gives its table for a process id.
+func (f filter) list(t *testing.T, pid int) seccomp.Policy {
 	t.Helper()
-	p, err := policy.For(phase, role, pid)
+	p, err := policy.For(f.phase, f.role, pid, f.codegen)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
+
+// filters are all that exist.
+var filters = func() (all []filter) {
+	for _, codegen := range []limits.Codegen{limits.Native, limits.Interpreter} {
+		for _, role := range []policy.Role{policy.Step, policy.Compile, policy.Probe} {
+			all = append(all, filter{policy.Load, role, codegen})
+		}
+		for _, role := range []policy.Role{policy.Step, policy.Probe} {
+			all = append(all, filter{policy.Run, role, codegen})
+		}
+	}
+	return all
+}()
 
 func program(t *testing.T, p seccomp.Policy, a seccomp.Arch) seccomp.Program {
 	t.Helper()
@@ -45,49 +63,82 @@ func program(t *testing.T, p seccomp.Policy, a seccomp.Arch) seccomp.Program {
 	return prog
 }
 
-// TestEveryCall runs every filter in an interpreter for every call number that
-// exists and many that do not, with arguments around every boundary, and holds
-// the answers against a plain reading of the table.
+// TestEveryCall runs every filter in an interpreter for every system call of every
+// ABI that a processor may speak, by the names of its own table, and for many
+// numbers that are none, with arguments around every boundary, and holds the
+// answers against a plain reading of the table.
 func TestEveryCall(t *testing.T) {
-	const x32, i386, arm = 0x40000000, 0x40000003, 0x40000028
+	abis := []*arch.Info{arch.X86_64, arch.I386, arch.X32, arch.AARCH64, arch.ARM}
+	done := map[string]bool{} // by hash; a probe's are a step worker's
 	for _, f := range filters {
 		for _, a := range arches {
-			t.Run(string(f.phase)+"/"+string(f.role)+"/"+a.String(), func(t *testing.T) {
-				p := list(t, f.phase, f.role, 1)
-				vm := seccomptest.New(t, program(t, p, a))
-				names := map[uint32]string{}
-				for _, name := range a.Names() {
-					n, _ := a.Number(name)
-					names[uint32(n)] = name
-				}
-				numbers := []uint32{1 << 20, x32 - 1, 1 << 31, 0xffffffff, 0xffffffff - 1}
-				for nr := uint32(0); nr < 1024; nr++ {
-					numbers = append(numbers, nr)
-				}
-				answers := 0
-				for _, nr := range numbers {
-					for _, args := range seccomptest.Arguments(p, a, names[nr]) {
-						want := p.Decide(a, a.Audit(), nr, args)
-						if got := vm.Run(t, a.Audit(), nr, args); got != want {
-							t.Errorf("%s (%d) %x: %s, want %s", names[nr], nr, args, got, want)
+			p := f.list(t, 1)
+			prog := program(t, p, a)
+			if done[prog.Hash()] {
+				continue
+			}
+			done[prog.Hash()] = true
+			t.Run(f.String()+"/"+a.String(), func(t *testing.T) {
+				t.Parallel()
+				vm := seccomptest.New(t, prog)
+				for _, abi := range abis {
+					audit, native := uint32(abi.ID), uint32(abi.ID) == a.Audit() && abi.SeccompMask == 0
+					calls := 0
+					for name, number := range abi.SyscallNames {
+						nr := uint32(number | abi.SeccompMask)
+						for _, args := range seccomptest.Arguments(p, a, name) {
+							want := seccomp.Kill // whatever it is called there
+							if native {
+								want = p.Decide(a, audit, nr, args)
+							}
+							if got := vm.Run(t, audit, nr, args); got != want {
+								t.Errorf("%s of %s (%#x) %x: %s, want %s", name, abi.Name, nr, args, got, want)
+							}
 						}
-						answers++
+						calls++
 					}
-					for _, audit := range []uint32{i386, arm, 0, a.Audit() ^ 0x80000000} {
-						if got := vm.Run(t, audit, nr, [6]uint64{}); got != seccomp.Kill {
-							t.Errorf("architecture %#x, call %d: %s", audit, nr, got)
-						}
-					}
-					if a.String() == "amd64" {
-						if got := vm.Run(t, a.Audit(), nr|x32, [6]uint64{}); got != seccomp.Kill {
-							t.Errorf("x32 call %d: %s", nr, got)
-						}
+					if calls < 300 {
+						t.Errorf("%s has %d calls only", abi.Name, calls)
 					}
 				}
-				if answers < 3000 {
-					t.Errorf("only %d answers compared", answers)
+				// No call at all, or an architecture that nobody speaks.
+				for nr := range uint32(1024) {
+					for _, nr := range []uint32{nr, nr | x32Bit, nr | 1<<31, ^nr} {
+						want := p.Decide(a, a.Audit(), nr, [6]uint64{})
+						if got := vm.Run(t, a.Audit(), nr, [6]uint64{}); got != want {
+							t.Errorf("number %#x: %s, want %s", nr, got, want)
+						}
+						for _, audit := range []uint32{0, a.Audit() ^ 1<<31, ^uint32(0)} {
+							if got := vm.Run(t, audit, nr, [6]uint64{}); got != seccomp.Kill {
+								t.Errorf("architecture %#x, number %#x: %s", audit, nr, got)
+							}
+						}
+					}
 				}
 			})
+		}
+	}
+}
+
+// x32Bit marks the x32 ABI in a call number.
+const x32Bit = 0x40000000
+
+// Decide is what TestEveryCall trusts, so what it says of calls that are not in the
+// list is said here without it.
+func TestOnlyListedCallsAreAnswered(t *testing.T) {
+	for _, f := range filters {
+		for _, a := range arches {
+			p := f.list(t, 1)
+			listed := map[string]bool{}
+			for _, r := range p.For(a) {
+				listed[r.Call] = true
+			}
+			for _, name := range a.Names() {
+				n, _ := a.Number(name)
+				if got := p.Decide(a, a.Audit(), uint32(n), [6]uint64{}); !listed[name] && got != seccomp.Kill {
+					t.Errorf("%s on %s: %s is not listed, and answered with %s", f, a, name, got)
+				}
+			}
 		}
 	}
 }
@@ -97,20 +148,42 @@ func TestAnswers(t *testing.T) {
 	const pid = 77
 	const thread = 0x50f00
 	const glibc = 0x3d0f00
+	const anon = 0x22 // MAP_PRIVATE|MAP_ANONYMOUS
 	for _, tt := range []struct {
 		call      string
 		args      [6]uint64
 		load, run seccomp.Action
 	}{
-		{"mmap", [6]uint64{2: 3}, seccomp.Allow, seccomp.Allow},
-		{"mmap", [6]uint64{2: 0}, seccomp.Allow, seccomp.Allow},
-		{"mmap", [6]uint64{2: 4}, seccomp.Allow, seccomp.Kill},
-		{"mmap", [6]uint64{2: 5}, seccomp.Allow, seccomp.Kill},
-		{"mmap", [6]uint64{2: 6}, seccomp.Kill, seccomp.Kill},
-		{"mmap", [6]uint64{2: 7}, seccomp.Kill, seccomp.Kill},
-		{"mmap", [6]uint64{2: 7 | 1<<40}, seccomp.Kill, seccomp.Kill},
-		{"mmap", [6]uint64{2: 5 | 1<<40}, seccomp.Allow, seccomp.Kill},
+		{"mmap", [6]uint64{2: 3, 3: anon}, seccomp.Allow, seccomp.Allow},
+		{"mmap", [6]uint64{2: 0, 3: anon}, seccomp.Allow, seccomp.Allow},
+		{"mmap", [6]uint64{2: 0, 3: anon | 0x4000}, seccomp.Allow, seccomp.Allow},   // MAP_NORESERVE
+		{"mmap", [6]uint64{2: 3, 3: anon | 0x10}, seccomp.Allow, seccomp.Allow},     // MAP_FIXED
+		{"mmap", [6]uint64{2: 3, 3: anon | 0x100000}, seccomp.Allow, seccomp.Allow}, // MAP_FIXED_NOREPLACE
+		{"mmap", [6]uint64{2: 3, 3: anon | 0x20000}, seccomp.Allow, seccomp.Allow},  // MAP_STACK
+		{"mmap", [6]uint64{2: 1, 3: 0x02}, seccomp.Allow, seccomp.Kill},             // a file
+		{"mmap", [6]uint64{2: 1, 3: 0x01}, seccomp.Kill, seccomp.Kill},              // MAP_SHARED
+		{"mmap", [6]uint64{2: 3, 3: 0x21}, seccomp.Kill, seccomp.Kill},              // MAP_SHARED|MAP_ANONYMOUS
+		{"mmap", [6]uint64{2: 3, 3: 0x23}, seccomp.Kill, seccomp.Kill},              // MAP_SHARED_VALIDATE
+		{"mmap", [6]uint64{2: 3, 3: 0x28}, seccomp.Allow, seccomp.Allow},            // MAP_DROPPABLE|MAP_ANONYMOUS
+		{"mmap", [6]uint64{2: 3, 3: 0x29}, seccomp.Kill, seccomp.Kill},              // and MAP_SHARED
+		{"mmap", [6]uint64{2: 3, 3: anon | 0x100}, seccomp.Kill, seccomp.Kill},      // MAP_GROWSDOWN
+		{"mmap", [6]uint64{2: 3, 3: anon | 0x2000}, seccomp.Kill, seccomp.Kill},     // MAP_LOCKED
+		{"mmap", [6]uint64{2: 3, 3: anon | 0x8000}, seccomp.Kill, seccomp.Kill},     // MAP_POPULATE
+		{"mmap", [6]uint64{2: 3, 3: anon | 0x40000}, seccomp.Kill, seccomp.Kill},    // MAP_HUGETLB
+		{"mmap", [6]uint64{2: 3, 3: anon | 1<<40}, seccomp.Kill, seccomp.Kill},
+		{"mmap", [6]uint64{2: 4, 3: anon}, seccomp.Kill, seccomp.Kill},
+		{"mmap", [6]uint64{2: 5, 3: anon}, seccomp.Kill, seccomp.Kill},
+		{"mmap", [6]uint64{2: 6, 3: anon}, seccomp.Kill, seccomp.Kill},
+		{"mmap", [6]uint64{2: 7, 3: anon}, seccomp.Kill, seccomp.Kill},
+		{"mmap", [6]uint64{2: 7 | 1<<40, 3: anon}, seccomp.Kill, seccomp.Kill},
+		{"mmap", [6]uint64{2: 3 | 1<<40, 3: anon}, seccomp.Allow, seccomp.Allow},
 		{"mprotect", [6]uint64{2: 3}, seccomp.Allow, seccomp.Allow},
+		{"mprotect", [6]uint64{2: 0}, seccomp.Allow, seccomp.Kill}, // what was written stays
+		{"mprotect", [6]uint64{2: 1}, seccomp.Allow, seccomp.Kill}, // the same
+		{"mprotect", [6]uint64{2: 1<<32 | 3}, seccomp.Allow, seccomp.Kill},
+		{"mremap", [6]uint64{}, seccomp.Errno(12), seccomp.Errno(12)},
+		{"madvise", [6]uint64{2: 4}, seccomp.Allow, seccomp.Allow},
+		{"madvise", [6]uint64{2: 12}, seccomp.Errno(22), seccomp.Errno(22)}, // MERGEABLE
 		{"mprotect", [6]uint64{2: 5}, seccomp.Allow, seccomp.Kill},
 		{"mprotect", [6]uint64{2: 7}, seccomp.Kill, seccomp.Kill},
 		{"pkey_mprotect", [6]uint64{2: 1}, seccomp.Kill, seccomp.Kill},
@@ -158,7 +231,7 @@ func TestAnswers(t *testing.T) {
 				t.Fatalf("%s has no %s", a, tt.call)
 			}
 			for phase, want := range map[policy.Phase]seccomp.Action{policy.Load: tt.load, policy.Run: tt.run} {
-				vm := seccomptest.New(t, program(t, list(t, phase, policy.Step, pid), a))
+				vm := seccomptest.New(t, program(t, filter{phase, policy.Step, limits.Native}.list(t, pid), a))
 				if got := vm.Run(t, a.Audit(), uint32(n), tt.args); got != want {
 					t.Errorf("%s, %s: %s %x: %s, want %s", a, phase, tt.call, tt.args, got, want)
 				}
@@ -167,17 +240,69 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// A probe proves something about step workers only if its filters are theirs.
+func TestProbesAreWalledAsSteps(t *testing.T) {
+	for _, f := range filters {
+		if f.role != policy.Probe {
+			continue
+		}
+		step := f
+		step.role = policy.Step
+		for _, a := range arches {
+			if got, want := f.list(t, 1).For(a), step.list(t, 1).For(a); !reflect.DeepEqual(got, want) {
+				t.Errorf("%s on %s has other rows than %s", f, a, step)
+			}
+		}
+	}
+}
+
+// Bytecode is data: from the first filter on nothing can become executable.
+func TestInterpreterGetsNoExecutableMemory(t *testing.T) {
+	const exec = 4
+	for _, f := range filters {
+		if f.codegen != limits.Interpreter {
+			continue
+		}
+		for _, a := range arches {
+			p := f.list(t, 1)
+			vm := seccomptest.New(t, program(t, p, a))
+			for _, call := range []string{"mmap", "mprotect", "pkey_mprotect"} {
+				n, ok := a.Number(call)
+				if !ok {
+					t.Fatalf("%s has no %s", a, call)
+				}
+				for _, args := range seccomptest.Arguments(p, a, call) {
+					args[2] |= exec
+					if got := vm.Run(t, a.Audit(), uint32(n), args); got != seccomp.Kill {
+						t.Errorf("%s on %s: %s %x: %s", f, a, call, args, got)
+					}
+				}
+			}
+			if n, _ := a.Number("membarrier"); vm.Run(t, a.Audit(), uint32(n), [6]uint64{}) != seccomp.Kill {
+				t.Errorf("%s on %s allows membarrier, which only new machine code needs", f, a)
+			}
+		}
+	}
+}
+
 // Run is installed on top of Load, so a call that Run alone lets through would
 // die all the same; then the list would not tell the truth.
 func TestRunIsWithinLoad(t *testing.T) {
-	for _, a := range arches {
-		load, run := list(t, policy.Load, policy.Step, 1), list(t, policy.Run, policy.Step, 1)
-		for _, name := range a.Names() {
-			n, _ := a.Number(name)
-			for _, args := range seccomptest.Arguments(run, a, name) {
-				narrow, wide := run.Decide(a, a.Audit(), uint32(n), args), load.Decide(a, a.Audit(), uint32(n), args)
-				if narrow == seccomp.Allow && wide != seccomp.Allow {
-					t.Errorf("%s: %s %x: run says %s, load %s", a, name, args, narrow, wide)
+	for _, f := range filters {
+		if f.phase != policy.Run || f.role == policy.Probe {
+			continue
+		}
+		before := f
+		before.phase = policy.Load
+		for _, a := range arches {
+			load, run := before.list(t, 1), f.list(t, 1)
+			for _, name := range a.Names() {
+				n, _ := a.Number(name)
+				for _, args := range seccomptest.Arguments(run, a, name) {
+					narrow, wide := run.Decide(a, a.Audit(), uint32(n), args), load.Decide(a, a.Audit(), uint32(n), args)
+					if narrow == seccomp.Allow && wide != seccomp.Allow {
+						t.Errorf("%s on %s: %s %x: run says %s, load %s", f, a, name, args, narrow, wide)
+					}
 				}
 			}
 		}
@@ -186,23 +311,33 @@ func TestRunIsWithinLoad(t *testing.T) {
 
 // The list is to stay small: a row more has to be argued for here.
 func TestSize(t *testing.T) {
-	most := map[string]int{"run/step": 34, "load/step": 41, "load/compile": 38}
+	most := map[string]int{
+		"load/step/native": 41, "load/compile/native": 38, "run/step/native": 34,
+		"load/step/interpreter": 38, "load/compile/interpreter": 36, "run/step/interpreter": 34,
+	}
 	for _, f := range filters {
-		p := list(t, f.phase, f.role, 1)
-		if n := len(p.Rules); n > most[p.Name] {
+		if f.role == policy.Probe {
+			continue // see TestProbesAreWalledAsSteps
+		}
+		p := f.list(t, 1)
+		if n := len(p.Rules); n > most[p.Name] || f.phase == policy.Run && n > 40 {
 			t.Errorf("%s has %d rows, more than %d", p.Name, n, most[p.Name])
 		}
 	}
 }
 
-// The calls of the hot path must carry no condition, and every row that has one,
-// or that answers with an errno, says why.
+// Every row says why, and the calls of the hot path carry no condition.
 func TestRows(t *testing.T) {
 	for _, f := range filters {
-		p := list(t, f.phase, f.role, 1)
+		p := f.list(t, 1)
 		for _, r := range p.Rules {
-			if r.Why == "" && (r.Do != seccomp.Allow || len(r.Only) > 0) {
+			if r.Why == "" {
 				t.Errorf("%s: %s has no reason", p.Name, r.Call)
+			}
+			for _, c := range r.When {
+				if c.Words == "" {
+					t.Errorf("%s: a condition of %s is not in words: %s", p.Name, r.Call, c)
+				}
 			}
 		}
 		for _, hot := range []string{"futex", "read", "write", "epoll_pwait", "recvmsg", "nanosleep"} {
@@ -216,26 +351,33 @@ func TestRows(t *testing.T) {
 
 func TestFor(t *testing.T) {
 	for _, tt := range []struct {
-		phase policy.Phase
-		role  policy.Role
-		pid   int
+		filter
+		pid int
 	}{
-		{"", policy.Step, 1}, {"seal", policy.Step, 1}, {policy.Load, "", 1}, {policy.Load, "guest", 1},
-		{policy.Run, policy.Compile, 1}, {policy.Load, policy.Step, 0}, {policy.Load, policy.Step, -1}, {policy.Load, policy.Step, 1<<22 + 1},
+		{filter{"", policy.Step, limits.Native}, 1}, {filter{"seal", policy.Step, limits.Native}, 1},
+		{filter{policy.Load, "", limits.Native}, 1}, {filter{policy.Load, "guest", limits.Native}, 1},
+		{filter{policy.Load, policy.Step, ""}, 1}, {filter{policy.Load, policy.Step, "winch"}, 1},
+		{filter{policy.Run, policy.Compile, limits.Native}, 1},
+		{filter{policy.Load, policy.Step, limits.Native}, 0}, {filter{policy.Load, policy.Step, limits.Native}, -1},
+		{filter{policy.Load, policy.Step, limits.Native}, 1<<22 + 1},
 	} {
-		if _, err := policy.For(tt.phase, tt.role, tt.pid); err == nil {
-			t.Errorf("%q %q %d was taken", tt.phase, tt.role, tt.pid)
+		if _, err := policy.For(tt.phase, tt.role, tt.pid, tt.codegen); err == nil {
+			t.Errorf("%s, process %d, was taken", tt.filter, tt.pid)
 		}
 	}
 }
 
 func TestWall(t *testing.T) {
-	load, run := policy.Wall(policy.Load, policy.Step), policy.Wall(policy.Run, policy.Step)
+	load := policy.Wall(policy.Load, policy.Step, limits.Native)
+	run := policy.Wall(policy.Run, policy.Step, limits.Native)
 	if load.Name != "seccomp-load" || run.Name != "seccomp-run" || load.Raised || run.Raised {
 		t.Errorf("%+v, %+v", load, run)
 	}
 	if load.Detail == run.Detail || !strings.HasPrefix(load.Detail, "filter ") && hostHasFilters() {
 		t.Errorf("details %q, %q", load.Detail, run.Detail)
+	}
+	if other := policy.Wall(policy.Load, policy.Step, limits.Interpreter); other.Detail == load.Detail && hostHasFilters() {
+		t.Errorf("both code generators have the filter %q", other.Detail)
 	}
 }
 
@@ -244,10 +386,15 @@ func hostHasFilters() bool { _, err := seccomp.Host(); return err == nil }
 // TestGolden keeps what the filters really are in the repository, so that a
 // change shows in review. Run with -update to rewrite.
 func TestGolden(t *testing.T) {
+	expected := map[string]bool{}
 	for _, f := range filters {
+		if f.role == policy.Probe {
+			continue // see TestProbesAreWalledAsSteps
+		}
 		for _, a := range arches {
-			got := program(t, list(t, f.phase, f.role, 1), a).Dump()
-			name := filepath.Join("testdata", string(f.phase)+"-"+string(f.role)+"-"+a.String()+".golden")
+			got := program(t, f.list(t, 1), a).Dump()
+			name := filepath.Join("testdata", fmt.Sprintf("%s-%s-%s-%s.golden", f.phase, f.role, f.codegen, a))
+			expected[name] = true
 			if *update {
 				if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
@@ -260,6 +407,15 @@ func TestGolden(t *testing.T) {
 			if got != string(want) {
 				t.Errorf("%s has changed; look at the difference after go test -update", name)
 			}
+		}
+	}
+	files, err := filepath.Glob("testdata/*.golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		if !expected[name] {
+			t.Errorf("%s belongs to no filter; delete it", name)
 		}
 	}
 }
