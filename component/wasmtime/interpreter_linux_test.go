@@ -53,7 +53,7 @@ func raise(wall string) error {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return err
 		}
-		list, err := policy.For(policy.Run, policy.Step, os.Getpid(), limits.Interpreter)
+		list, err := policy.For(policy.Load, policy.Step, os.Getpid(), limits.Interpreter)
 		if err != nil {
 			return err
 		}
