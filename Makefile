@@ -31,8 +31,8 @@ packs: $(PACKS:=.gtpack) ## build the fixture packs
 testdata/packs/%.gtpack: build FORCE
 	@$(BIN) pack build testdata/packs/$* --output $@
 
-race: ## run all tests under the race detector
-	go test -race ./...
+race: ## run the tests under the race detector, but for the longest that are about other processes
+	go test -race -short ./...
 
 lint: ## vet, formatting, staticcheck, go.mod
 	go vet ./... ./testdata/guests

@@ -10,6 +10,9 @@ import (
 
 // Every attack on the walls of a real worker ends as its wall demands.
 func TestEveryAttack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and about processes: the race detector sees little of it (make race)")
+	}
 	s := realSupervisor(t)
 	for _, a := range attack.All() {
 		if a.Wall == "cgroup" {

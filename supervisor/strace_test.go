@@ -50,6 +50,9 @@ var lives = []life{
 // call that a worker makes is one of the list, by number and argument, and each row
 // of a list is there because a life needs it, or says why none may show it.
 func TestWorkersMakeTheListedCallsOnly(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and about processes: the race detector sees little of it (make race)")
+	}
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		if strings.Contains(os.Getenv("GREENTIC_CI_MUST_RUN"), "strace") {

@@ -486,6 +486,9 @@ func breaks(t *testing.T, op string, how func() error) {
 // TestPluginsThatFail: whenever a plug-in goes, the run stops before anything is in force,
 // or is finished by the next one.
 func TestPluginsThatFail(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and about processes: the race detector sees little of it (make race)")
+	}
 	path, err := exec.LookPath(failing)
 	if err != nil {
 		t.Fatal(err)

@@ -44,6 +44,9 @@ func killAt(n int) func(string) error {
 // in turn, and recover after each. Package commit has the same without the program around
 // it, and as a part of all tests.
 func TestTheProgramIsKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and about processes: the race detector sees little of it (make race)")
+	}
 	if !*crash {
 		t.Skip("make crash runs it")
 	}

@@ -147,6 +147,9 @@ func without(what string, ids ...int) func(*exec.Cmd) {
 // Here the walls stand, whoever asks: root, and in CI an ordinary user as well. What the
 // report says of the kernel's limits is what limits show says.
 func TestDoctor(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and about processes: the race detector sees little of it (make race)")
+	}
 	probetest.Need(t, "userns", "seccomp")
 	for _, tt := range []struct {
 		name    string
@@ -211,6 +214,9 @@ func agree(t *testing.T, r *doctor.Report) {
 // strict does not; whoever cannot have that gets a report that blames the wall, and
 // says what is left.
 func TestDoctorWithoutUserNamespaces(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and about processes: the race detector sees little of it (make race)")
+	}
 	probetest.Need(t, "userns", "seccomp")
 	refused := func(t *testing.T, prepare func(*exec.Cmd), args ...string) *doctor.Report {
 		r, code, stderr := examined(t, prepare, args...)
@@ -251,6 +257,9 @@ func TestDoctorWithoutUserNamespaces(t *testing.T) {
 
 // Where the kernel takes no filter of ours, that is the wall to blame.
 func TestDoctorWithoutFilters(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and about processes: the race detector sees little of it (make race)")
+	}
 	probetest.Need(t, "userns", "seccomp")
 	r, code, stderr := examined(t, without("seccomp"))
 	if code != engine.ExitIsolation || r.Refusal == nil || r.Refusal.Wall != "seccomp-load" {
@@ -269,6 +278,9 @@ func TestDoctorWithoutFilters(t *testing.T) {
 // A worker that says that it is sealed, and is not, is found out by the kernel's count
 // of its filters, and by the attacks, which all get through.
 func TestDoctorOfAWorkerWithoutSeal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and about processes: the race detector sees little of it (make race)")
+	}
 	probetest.Need(t, "userns", "seccomp")
 	unsealed, err := workertest.BuildWithoutSeal(t.TempDir())
 	if err != nil {
@@ -295,6 +307,9 @@ func TestDoctorOfAWorkerWithoutSeal(t *testing.T) {
 // The flaws of the engine come to what the corpus says, in native code and interpreted;
 // those that no guest can reach are listed with the reason.
 func TestDoctorOfTheEngine(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and about processes: the race detector sees little of it (make race)")
+	}
 	probetest.Need(t, "userns", "seccomp")
 	for _, codegen := range []limits.Codegen{limits.Native, limits.Interpreter} {
 		r, code, stderr := examined(t, nil, "--engine-advisories", "--codegen", string(codegen))

@@ -142,6 +142,9 @@ var noopPack = filepath.Join("..", "..", "testdata", "packs", "noop-provision")
 // TestKilledAtRandomMoments: whenever the program is killed, no worker outlives it, no
 // file is in the way, and the next run is as any other.
 func TestKilledAtRandomMoments(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and about processes: the race detector sees little of it (make race)")
+	}
 	t.Parallel()
 	times := 16
 	if *crash {
@@ -279,6 +282,9 @@ func sealed(pids []int) bool {
 // TestInterruptInEachPhase: Ctrl-C ends the program whatever it is at, and leaves
 // nothing.
 func TestInterruptInEachPhase(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and about processes: the race detector sees little of it (make race)")
+	}
 	for _, c := range []struct {
 		phase string
 		pack  func(*testing.T) string
@@ -438,6 +444,9 @@ func TestReaderOfARunGone(t *testing.T) {
 
 // TestTooFewDescriptors: one line, exit code 1, nothing left, wherever they run out.
 func TestTooFewDescriptors(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and about processes: the race detector sees little of it (make race)")
+	}
 	t.Parallel()
 	p := newPlace(t)
 	cmd := p.command("dry-run", "setup", "--pack", noopPack, "--json")
@@ -469,6 +478,9 @@ func TestTooFewDescriptors(t *testing.T) {
 
 // TestFullDiskOfTheCache: compiled code that cannot be kept costs time, not the run.
 func TestFullDiskOfTheCache(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and about processes: the race detector sees little of it (make race)")
+	}
 	if err := exec.Command("unshare", "-Urm", "true").Run(); err != nil {
 		t.Skip("mounts a small disk in a namespace of its own: ", err)
 	}

@@ -66,6 +66,9 @@ func replay(t *testing.T, path string, flags ...string) (render.Replay, int) {
 // The loss of a worker is kept, and made to happen again, with the same verdict and the
 // same facts.
 func TestCrashesAreKeptAndReplayed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and about processes: the race detector sees little of it (make race)")
+	}
 	for _, tt := range []struct {
 		guest string
 		flags []string
