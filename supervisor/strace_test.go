@@ -40,7 +40,7 @@ var lives = []life{
 	{limits.Native, "log-endless", "deadline", []string{"--step-timeout=500ms"}}, // garbage
 	{limits.Native, "loop-core", "deadline", []string{"--step-timeout=500ms"}},   // the engine's epoch
 	// No memory for what comes next: a block of the compiler's, or a thread.
-	{limits.Native, "noop-provision", "compile_failed or worker_crash", []string{"--max-compile-memory=64MiB"}},
+	{limits.Native, "noop-provision", "compile_failed or worker_crash or memory_limit", []string{"--max-compile-memory=64MiB"}},
 	{limits.Interpreter, "noop-provision", "ok", nil},
 	{limits.Interpreter, "unreachable-core", "trap", nil},
 	{limits.Interpreter, "lifting-bomb", "memory_limit", nil},
