@@ -323,6 +323,9 @@ func fileSum(t *testing.T, path string) string {
 
 // TestApplyEverywhere: dry run, review, apply, show, update, remove, wherever state is.
 func TestApplyEverywhere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and about processes: the race detector sees little of it (make race)")
+	}
 	for name, open := range stores(t) {
 		t.Run(name, func(t *testing.T) {
 			h := open(t)
@@ -363,6 +366,9 @@ func TestApplyEverywhere(t *testing.T) {
 
 // TestStoresThatFail: each is one clear line and an exit code, and the state is as it was.
 func TestStoresThatFail(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and about processes: the race detector sees little of it (make race)")
+	}
 	t.Run("a connection that is lost", func(t *testing.T) {
 		url := pgtest.Open(t)
 		d := newDesk(t, "--store", url)

@@ -87,7 +87,7 @@ var ownSection = Section{
 	About: "Faults of the machine and of whoever runs the program.",
 	Rows: []Row{
 		{"E1", "the supervisor is killed with SIGKILL at any moment", "no worker is left, no stale file, the same result the next time; what was being applied is finished or undone",
-			all(walled("cmd/greentic-provision", "TestKilledAtRandomMoments"), in("commit", "TestKilledAnywhere"), in("cmd/greentic-provision", "TestTheProgramIsKilled"))},
+			all(walled("cmd/greentic-provision", "TestKilledAtRandomMoments"), in("commit", "TestKilledAnywhere"))},
 		{"E2", "disk full, also for the cache and the store", "one line, the documented exit code, nothing half-written",
 			all(in("supervisor", "TestFullCacheDoesNotFailARun"), walled("cmd/greentic-provision", "TestFullDiskOfTheCache"), in("adapters/sqlite", "TestAFullDisk"))},
 		{"E3", "a store that is locked, damaged or away", "one line, state as before",
