@@ -34,7 +34,7 @@ var workerSection = Section{
 			all(taken("invents a verdict", "verdict of noise", "another engine", "loads another component", "invents a verdict of loading", "result of noise"),
 				walled("supervisor", "TestOddWorkersAreServed"))},
 		{"C9", "says that walls stand which do not; was built without the seal", "refused: the kernel's report is held against it",
-			walled("supervisor", "TestLiesAboutWallsAreFoundOut")},
+			walled("supervisor", "TestLiesAboutWallsAreFoundOut", "TestAWorkerWithoutASealIsFoundOut")},
 		{"C10", "floods standard output and error", "deadline; what is kept is bounded", late("floods stderr", "floods stdout")},
 		{"C11", "forks, and lets a child hold its socket and pipes", "all of it ends with the worker",
 			walled("supervisor", "TestForkedChildrenEndWithTheWorker", "TestABareWorkersChildHoldsNobodyUp")},
@@ -47,6 +47,7 @@ var workerSection = Section{
 			all([]Test{{"supervisor", "TestTakenOverWorkers/compiler dies in role compile", true}, {"supervisor", "TestTakenOverWorkers/compiler lies in role compile", true},
 				{"supervisor", "TestTakenOverWorkers/compiler writes a hole in role compile", true}, {"supervisor", "TestTakenOverWorkers/compiler keeps a mapping in role compile", true}},
 				late("compiler hangs"), in("supervisor/codecache", "TestForeignAndDamagedEntriesAreMisses"))},
+		{"C17", "a probe lies about what its attack gave", "an error, or an attack that counts as not stopped", walled("supervisor", "TestProbesThatLie")},
 		{"C16", "all of that, again and again", "no goroutine, descriptor, child or memory is kept", walled("supervisor", "TestHostileWorkersLeaveNothing")},
 	},
 }
