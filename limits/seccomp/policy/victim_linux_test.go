@@ -160,6 +160,9 @@ func TestForbidden(t *testing.T) {
 		"mprotect-exec": let, "mprotect-read": let, "mmap-file": {errno: unix.ENODEV},
 		"prctl-mdwe": let, "seccomp": let,
 	}
+	if _, err := unix.PrctlRetInt(unix.PR_GET_MDWE, 0, 0, 0, 0); err != nil { // Linux 6.3
+		loading["prctl-mdwe"] = answer{errno: unix.EINVAL}
+	}
 	for _, a := range attacks(t) {
 		t.Run(a.Name, func(t *testing.T) {
 			t.Parallel()
